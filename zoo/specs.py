@@ -159,6 +159,12 @@ class EncoderSpec(Spec):
         """The kinds of input that it reads."""
         return self.kind if isinstance(self.kind, tuple) else (self.kind,)
 
+    def reads(self, stream: StreamSpec) -> bool:
+        """Return True if it can read a stream: by name and kind, or through its own reader."""
+        if self.streams and stream.name not in self.streams:
+            return False
+        return self.reader is not None or stream.kind in self.kinds
+
 
 @dataclass(frozen=True)
 class FusionSpec(Spec):

@@ -93,9 +93,10 @@ def differences(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> list[Dif
 
 def comparable(paths: Sequence[Path], plugins: Sequence[Path]) -> list[ComparedRun]:
     """Return the runs; raise UserError if the others cannot be compared with the first."""
-    first, *others = sides = _sides(paths)
-    if not others:
+    sides = _sides(paths) if paths else []
+    if len(sides) < 2:
         raise UserError("compare-too-few")
+    first, *others = sides
     for other in others:
         _check_alike(first, other)
     if plugins:

@@ -15,6 +15,8 @@ from typing import Any
 
 from harness.analysis.fitted_merging import METHODS as FITTED
 from harness.analysis.fitted_merging import Combiner, CrossFitted, cross_fit
+from harness.data.index.group_tables import TABLE
+from harness.data.index.index import Index
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
@@ -114,9 +116,22 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
         scored = read_own(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
         if raw and abs((now := main_score(job.track, scored)) - raw["main"]) > SAME_SCORE:
             raise UserError("predictions-not-the-runs-own", folder=folder, now=now, first=raw["main"])
+        check_scored_groups(job.index, scored, folder)
         test, final = (_optional(folder / "predictions" / f, job.track) for f in ("test.parquet", "test.post.parquet"))
         members.append(Member(name, folder, records[name], scored, test, final))
     return members
+
+
+def check_scored_groups(index: Index, scored: Sequence[VideoAnswers], folder: Path) -> None:
+    """Raise UserError if a video was scored in another group than it has now: intervals and folds are made of groups.
+
+    A digest in the record would not do, because `harness evaluate` predicts again with the groups of now.
+    """
+    groups = {video.name: video.group for video in index.videos}
+    for video in scored:
+        if (now := groups.get(video.video, video.group)) != video.group:
+            file, name = index.root / TABLE, video.video
+            raise UserError("ensemble-groups-changed", file=file, folder=folder, name=name, then=video.group, now=now)
 
 
 def _optional(path: Path, track: TrackSpec) -> list[VideoAnswers]:

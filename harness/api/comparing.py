@@ -43,6 +43,6 @@ def compare(
     from harness.analysis.differences import differences
 
     runs = [first] if isinstance(first, str | Path | Run) else first
-    folders = [Path(run.folder if isinstance(run, Run) else run) for run in (*runs, *others)]
-    rows = differences(folders, paths(plugins))
+    folders = [run.folder if isinstance(run, Run) else run for run in (*runs, *others)]
+    rows = differences(paths(folders), paths(plugins))
     return pd.DataFrame(rows, columns=["run", "figure", "first", "other", "difference", "low", "high"])

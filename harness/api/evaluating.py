@@ -38,7 +38,8 @@ def evaluate(
         parts of the score.
 
     Raises:
-        UserError: A column is missing, a value cannot be, or a labelled row has no prediction.
+        UserError: A column is missing, a label cannot be, or a labelled row has no prediction. Predictions outside an
+            answer's range are scored as they are.
 
     Examples:
         >>> import harness

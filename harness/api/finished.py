@@ -139,7 +139,8 @@ class Run:
             Numbers of frames, one row for each label and one column for each predicted class.
 
         Raises:
-            UserError: The run does not predict classes (code ``confusion-no-class``) or has no such predictions.
+            UserError: The run does not predict classes (code ``confusion-no-class``), has no such predictions, or these
+                have no labels (code ``confusion-no-labels``).
 
         Examples:
             >>> import harness
@@ -158,6 +159,8 @@ class Run:
             raise UserError("confusion-no-class", folder=self.folder, track=track.name)
         table = self.predictions(split, post=post)
         labelled = table[table[f"{answer.name}_true"].notna()]
+        if labelled.empty:
+            raise UserError("confusion-no-labels", folder=self.folder, split=split)
         names = [str(name) for name in answer.classes]
         counts = np.zeros((len(names), len(names)), np.int64)
         np.add.at(counts, (labelled[f"{answer.name}_true"].to_numpy(int), labelled[answer.name].to_numpy(int)), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.api.arguments import Names, PathLike, joined, paths
+from harness.api.arguments import Names, PathLike, joined, paths, settings_of
 from harness.api.finished import Run
 from zoo.errors import UserError
 
@@ -47,7 +47,7 @@ def predict(
     from harness.predicting.command import load_model, one_file, predict_file, split_settings
 
     file = one_file(video)
-    detector, options = split_settings([f"{key}={_text(value)}" for key, value in (settings or {}).items()])
+    detector, options = split_settings([f"{key}={_text(value)}" for key, value in settings_of(settings).items()])
     if isinstance(model, Run):
         if options:
             raise UserError("predict-run-settings", model=model.folder, got=options[0])
@@ -71,10 +71,12 @@ def encoders(stream: Names | None = None) -> pd.DataFrame:
     """List the encoders.
 
     Args:
-        stream: Only encoders of this stream or these, such as ``face`` or ``["face", "body"]``; None: all encoders.
+        stream: Only encoders that can read this stream or one of these, such as ``face`` or ``["face", "body"]``;
+            None: all encoders.
 
     Returns:
-        One row for each encoder: ``name``, ``streams`` (separated by commas; empty: any), ``summary``, ``package``.
+        One row for each encoder: ``name``, ``streams`` (separated by commas; empty: any of its kind), ``summary``,
+            ``package``.
 
     Raises:
         UserError: The stream does not exist.
@@ -89,13 +91,12 @@ def encoders(stream: Names | None = None) -> pd.DataFrame:
     from zoo.registry.registry import load as load_registry
 
     registry = load_registry([])
-    streams = None if stream is None else [name.strip() for name in joined(stream).split(",")]
-    for name in streams or ():
-        registry.get("streams", name)
+    names = [] if stream is None else [name.strip() for name in joined(stream).split(",")]
+    streams = [registry.get("streams", name) for name in names]
     entries: list[Any] = list(registry.entries("encoders"))
     rows = [
         {"name": e.spec.name, "streams": ", ".join(e.spec.streams), "summary": e.spec.summary, "package": e.package}
         for e in entries
-        if streams is None or set(streams) & set(e.spec.streams)
+        if stream is None or any(e.spec.reads(one) for one in streams)
     ]
     return pd.DataFrame(rows, columns=["name", "streams", "summary", "package"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api.arguments import Names, PathLike, joined
+from harness.api.arguments import Names, PathLike, joined, settings_of
 from harness.api.finished import Run
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def run(
     head: str | None = None,
     data: PathLike | None = None,
     track: str | None = None,
-    recipe: str | None = None,
+    recipe: PathLike | None = None,
     adapt: Names | None = None,
     settings: Mapping[str, Any] | None = None,
     out: PathLike = "runs",
@@ -39,7 +39,7 @@ def run(
         recipe: Name or file of the base settings; None: ``demo`` for the demo set, ``default`` for other data.
         adapt: Adapters to train in place of the weights of pretrained encoders, such as ``"face=lora:rank=8"``, or a
             list of them; None: as in the recipe.
-        settings: Further settings by key, such as ``{"train.epochs": 5}``.
+        settings: Further settings by key, such as ``{"train.epochs": 5}``; they do what `--set` does.
         out: The folder in which the run's folder is created.
         name: Name of the run's folder; None: derived from the combination.
         seeds: Number of seeds to train with.
@@ -56,8 +56,7 @@ def run(
         >>> run.settings["encoders"]
         'frame=lite0,audio=melcnn'
     """
-    from harness.config.recipe import recipe_of
-    from harness.config.schema import load_config, with_settings
+    from harness.config.schema import load_usual
     from harness.reports.making import leave_report
     from harness.reports.paper_figures import draw_pictures
     from harness.runs.start import start
@@ -71,9 +70,10 @@ def run(
         "data_dir": _text(data),
     }
     flags["adapt"] = [adapt] if isinstance(adapt, str) else adapt
-    config = load_config(recipe or recipe_of(data), flags, [])
-    config = with_settings(config, settings, "settings") if settings else config
-    return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report, draw=draw_pictures))
+    config = load_usual(_text(recipe), flags, settings_of(settings))
+    return Run(
+        start(config, out=Path(out).expanduser(), name=name, seeds=seeds, after=leave_report, draw=draw_pictures)
+    )
 
 
 def sweep(
@@ -83,7 +83,7 @@ def sweep(
     head: Names = ("gru",),
     data: PathLike | None = None,
     track: str | None = None,
-    recipe: str | None = None,
+    recipe: PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
     out: PathLike = "runs",
     seeds: int = 1,
@@ -119,19 +119,15 @@ def sweep(
     """
     import pandas as pd
 
-    from harness.config.recipe import recipe_of
-    from harness.config.schema import with_settings
     from harness.sweeps.grid import configurations, grid
     from harness.sweeps.launch import How, plan_all, train_all
 
     flags = {"track": track, "data_dir": _text(data)}
     combinations = grid(joined(encoders, ";"), joined(fusion), joined(head))
-    configs = configurations(recipe or recipe_of(data), flags, [], combinations)
-    if settings:
-        configs = [with_settings(config, settings, "settings") for config in configs]
-    how = How(jobs=jobs)
-    shared, entries = plan_all(configs, Path(out), seeds, how)
-    entries = train_all(entries, shared, Path(out), how)
+    configs = configurations(_text(recipe), flags, settings_of(settings), combinations)
+    how, place = How(jobs=jobs), Path(out).expanduser()
+    shared, entries = plan_all(configs, place, seeds, how)
+    entries = train_all(entries, shared, place, how)
     rows = []
     for entry in entries:
         if (record := entry.record) is not None and record.status == "done":

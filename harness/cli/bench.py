@@ -85,8 +85,7 @@ def bench(
     if model is not None:
         raise UserError("bench-model-without-predict")
     from harness.cli.commands.bench import bench as command
-    from harness.config.recipe import recipe_of
-    from harness.config.schema import load_config
+    from harness.config.schema import load_usual
 
     flags = {
         "encoders": encoders,
@@ -99,6 +98,4 @@ def bench(
         "adapt": adapt or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
     }
-    command(
-        load_config(recipe or recipe_of(data), flags, sets or []), frames=frames, rounds=rounds, json_file=json_file
-    )
+    command(load_usual(recipe, flags, sets or []), frames=frames, rounds=rounds, json_file=json_file)

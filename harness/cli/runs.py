@@ -110,8 +110,7 @@ def run(
     list_file: ListFile = None,
 ) -> None:
     """Train, evaluate, rank and submit a combination."""
-    from harness.config.recipe import recipe_of
-    from harness.config.schema import load_config
+    from harness.config.schema import load_usual
     from harness.config.tta import tta_sets
     from harness.reports.making import leave_report
     from harness.reports.paper_figures import draw_pictures
@@ -155,9 +154,7 @@ def run(
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
         recipe = recipe or str(epochs_from / "config.toml")
         flags |= {"folds": folds or 0, "folds_of": flags["folds_of"] or ["train", "val"], "fold": -1}
-    if recipe is None:
-        recipe = recipe_of(data)
-    config = load_config(recipe, {**flags, **machines}, [*more, *(sets or [])])
+    config = load_usual(recipe, {**flags, **machines}, [*more, *(sets or [])])
     command.start(config, out=out, name=name, seeds=seeds, after=leave_report, draw=draw_pictures)
 
 

@@ -89,7 +89,6 @@ def sweep(
     ] = False,
 ) -> None:
     """Train many combinations and rank them."""
-    from harness.config.recipe import recipe_of
     from harness.config.tta import tta_sets
     from harness.sweeps.grid import configurations, grid
 
@@ -115,7 +114,7 @@ def sweep(
     }
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     more += tta_sets(tta) if tta is not None else []
-    configs = configurations(recipe or recipe_of(data), flags, [*more, *(sets or [])], combinations)
+    configs = configurations(recipe, flags, [*more, *(sets or [])], combinations)
     if any(config.fit for config in configs):
         raise UserError("sweep-no-scores")
     fixed = tuple(text.partition("=")[0].strip() for text in sets or [])

@@ -153,9 +153,10 @@ def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) ->
     if kind == "augment":
         return "augment" in flags
     if kind == "encoder" and "encoders" in flags:
-        return _slots(flags["encoders"]).get(name) != _slots(str(tree.get("encoders", ""))).get(name)
+        return _slots(str(flags["encoders"])).get(name) != _slots(str(tree.get("encoders", ""))).get(name)
     key = {"loss": "loss", "post": "post"}.get(kind)
-    return bool(key and key in flags and name not in flags[key])
+    chosen = flags.get(key) if key else None
+    return isinstance(chosen, list | tuple) and name not in chosen
 
 
 def _slots(encoders: str) -> dict[str, str]:

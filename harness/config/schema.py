@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -17,16 +16,14 @@ from pydantic import (
 )
 
 from harness.config.distill import Distill
-from harness.config.recipe import read_recipe, with_encoders
+from harness.config.overrides import Overrides, put_all, read_overrides, refuse_unstorable
+from harness.config.recipe import read_recipe, recipe_of, with_encoders
 from harness.config.section import PathText, Section, from_home
 from harness.config.training_options import FineTuning, Sampling, check_agreement
 from harness.config.tta import Tta
 from zoo.errors import UserError
-from zoo.files import TooDeepError, is_plain, parse_toml
 from zoo.registry.suggestions import did_you_mean
 from zoo.text import seen_toml
-
-BLOCK_KEYS = ("encoder.", "augment.", "fusion.", "head.", "loss.", "post.")
 
 
 def _as_list(value: Any) -> Any:
@@ -209,36 +206,42 @@ class RunConfig(Section):
         return seen_toml(tomli_w.dumps({key: value for key, value in plain.items() if value != {}}))
 
 
-def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:
+def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Overrides) -> RunConfig:
     """Build a configuration from a recipe, flags and settings.
 
     ``recipe``: see harness.config.recipe; ``flags``: top-level values (None: not given); ``sets``: ``key=value`` texts
-    with dotted keys.
+    with dotted keys, or values by dotted key. A top-level value does the same among ``sets`` as among ``flags``, for
+    example it chooses the recipe's settings for a track; ``sets`` go over ``flags``.
     """
-    given = {k: v for k, v in flags.items() if v is not None}
-    tree = {**read_recipe(recipe, given), **given} if recipe else given
+    settings = read_overrides(sets)
+    recipe = settings.pop("recipe", None) or recipe
+    given = {k: v for k, v in flags.items() if v is not None} | {k: v for k, v in settings.items() if "." not in k}
+    tree = {**read_recipe(str(recipe), given), **given} if recipe else given
     defaults = tree.pop("default_encoders", {}) if recipe else {}
-    settings = {}
-    for text in sets:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise UserError("set-invalid", got=text)
-        settings[name.strip()] = parsed(value.strip())
-    _put_all(tree, settings)
-    tree["encoders"] = with_encoders(str(tree.get("encoders", RunConfig.model_fields["encoders"].default)), defaults)
-    return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
+    put_all(tree, settings)
+    encoders = tree.setdefault("encoders", RunConfig.model_fields["encoders"].default)
+    if isinstance(encoders, str):
+        tree["encoders"] = with_encoders(encoders, defaults)
+    source = "settings" if isinstance(sets, Mapping) else "the command line"
+    return validate(tree, source + (f" and recipe {recipe}" if recipe else ""))
+
+
+def load_usual(recipe: str | None, flags: Mapping[str, Any], sets: Overrides) -> RunConfig:
+    """Do the same as `load_config` with the default recipe of the data folder if none is named."""
+    data = read_overrides(sets).get("data_dir", flags.get("data_dir"))
+    return load_config(recipe or recipe_of(None if data is None else str(data)), flags, sets)
 
 
 def with_settings(config: RunConfig, settings: Mapping[str, Any], where: str) -> RunConfig:
     """Return a configuration with other values for some dotted keys, named as in ``--set``."""
     tree = config.model_dump(mode="json", exclude_none=True)
-    _put_all(tree, settings)
+    put_all(tree, settings)
     return validate(tree, where)
 
 
 def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
     """Return a RunConfig, or raise a one-line UserError with a suggestion."""
-    _refuse_unprintable(tree, where)
+    refuse_unstorable(tree, where)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
@@ -261,50 +264,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return out
-
-
-def _put_all(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
-    """Override a tree's values with dotted keys; set ``min_steps`` to 0 if epochs are given without it."""
-    for name, value in settings.items():
-        _put(tree, name, value)
-    if "train.epochs" in settings and "train.min_steps" not in settings:
-        _put(tree, "train.min_steps", 0)
-
-
-def _refuse_unprintable(value: Any, where: str, dotted: str = "") -> None:
-    """Raise UserError for a key or text that config.toml and the record cannot hold unchanged."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _refuse_unprintable(str(key), where, dotted)
-            _refuse_unprintable(inner, where, f"{dotted}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _refuse_unprintable(inner, where, dotted)
-    elif isinstance(value, str) and not is_plain(value):
-        raise UserError("setting-unprintable", dotted=dotted or "a key", got=ascii(value)[:80], where=where)
-
-
-def _put(tree: dict[str, Any], name: str, value: Any) -> None:
-    if name.startswith("logger."):  # loggers do not change what is trained
-        tree["logger_options"] = {**tree.get("logger_options", {}), name.removeprefix("logger."): value}
-        return
-    if name.startswith(BLOCK_KEYS):
-        tree["options"] = {**tree.get("options", {}), name: value}
-        return
-    section, _, key = name.rpartition(".")
-    if not section:
-        tree[key] = value
-    else:
-        before = tree.get(section, {})
-        tree[section] = {**(before if isinstance(before, dict) else {}), key: value}
-
-
-def parsed(text: str) -> Any:
-    """Parse a text as a TOML value; return the bare string if it does not parse."""
-    try:
-        return parse_toml(f"x = {text}")["x"]
-    except (tomllib.TOMLDecodeError, TooDeepError):
-        return text
 
 
 def known_keys() -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import tomli_w
 
+from harness.config.overrides import parsed
 from harness.config.recipe import read_toml
-from harness.config.schema import RunConfig, load_config, parsed, validate, with_settings
+from harness.config.schema import RunConfig, load_config, validate, with_settings
 from harness.pretraining.clips import SLOT
 from zoo.errors import UserError
 from zoo.registry.suggestions import did_you_mean

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.config.schema import RunConfig, parsed, with_settings
+from harness.config.overrides import parsed
+from harness.config.schema import RunConfig, with_settings
 from harness.config.tta import Tta
 from harness.runs.job import plan_of
 from zoo.registry.augmentations import DEFAULT

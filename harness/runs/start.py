@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from harness.training.loggers import Loggers
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
 from zoo.model.augmenter import build_chains
+from zoo.model.model import build_encoder
+from zoo.model.shape_check import meta_or_real
 from zoo.registry.tracks import all_editions
 from zoo.weights.cards import find
 
@@ -130,6 +133,8 @@ def check_ready(job: Job) -> None:
     for slot in job.plan.slots:
         if slot.passport is not None:
             find(slot.passport)
+        if slot.encoder.reader is not None:
+            meta_or_real(partial(build_encoder, slot))  # opens the folder or the run that its reader reads
 
 
 def check_views(job: Job) -> None:

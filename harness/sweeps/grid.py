@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from harness.config.schema import RunConfig, load_config
+from harness.config.overrides import Overrides
+from harness.config.schema import RunConfig, load_usual
 from zoo.errors import UserError
 
 
@@ -36,7 +37,10 @@ def _parts(text: str | None, separator: str, option: str) -> list[str]:
 
 
 def configurations(
-    recipe: str, flags: Mapping[str, Any], sets: Sequence[str], combinations: Sequence[Mapping[str, str]]
+    recipe: str | None,
+    flags: Mapping[str, Any],
+    sets: Overrides,
+    combinations: Sequence[Mapping[str, str]],
 ) -> list[RunConfig]:
     """Return the settings of every combination: those of ``harness run`` with its encoders, fusion and head."""
-    return [load_config(recipe, {**flags, **combination}, sets) for combination in combinations]
+    return [load_usual(recipe, {**flags, **combination}, sets) for combination in combinations]

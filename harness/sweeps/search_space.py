@@ -26,7 +26,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness.config.schema import BLOCK_KEYS, RunConfig, parsed, with_settings
+from harness.config.overrides import BLOCK_KEYS, parsed
+from harness.config.schema import RunConfig, with_settings
 from zoo.api import Spec
 from zoo.errors import UserError
 from zoo.registry.plan import Plan, all_options

@@ -76,7 +76,7 @@ def read_manifest(argument: str | None) -> Manifest:
         what = f"the folder has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
         raise UserError(
             f'features:{argument}: {what}; {MANIFEST} says what the features are: name = "...", width = NUMBERS A ROW, '
-            'rate = "frame" (or rows a second, or "segment")'
+            'rate = "frame" (or rows a second, or "segment"); or name the folder of a finished run with folds'
         )
     try:
         found = parse_toml(read_bytes(path, SETTINGS).decode().replace("\r\n", "\n"))

@@ -39,6 +39,8 @@ def test_encoders_are_listed() -> None:
     assert "melcnn" in set(heard["name"])
     assert "lite0" not in set(heard["name"])
     assert {"fer", "melcnn"} <= set(harness.encoders(["face", "audio"])["name"])
+    assert {"fer", "lite0", "features"} <= set(harness.encoders("face")["name"])
+    assert "melcnn" not in set(harness.encoders("face")["name"])
 
 
 def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
@@ -48,6 +50,10 @@ def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
         (lambda: harness.predict(tmp_path), "predict-folder-empty"),
         (lambda: harness.predict(__file__), "predict-not-readable"),
         (lambda: harness.compare(tmp_path), "record-invalid"),
+        (lambda: harness.compare([]), "compare-too-few"),
+        (lambda: harness.run(recipe=tmp_path / "nope.toml"), "recipe-unknown"),
+        (lambda: harness.run(settings=["seed=1"]), "settings-no-mapping"),  # type: ignore[arg-type]
+        (lambda: harness.sweep("face", settings={1: 2}), "settings-no-mapping"),  # type: ignore[dict-item]
     ):
         with pytest.raises(UserError) as error:
             call()
@@ -70,6 +76,8 @@ def test_what_a_finished_run_tells(run: harness.Run) -> None:
     counts = run.confusion()
     assert counts.to_numpy().sum() == table["expression_true"].notna().sum()
     assert list(counts.index) == list(counts.columns)
+    with refused("confusion-no-labels", split="test"):
+        run.confusion("test")
     same = harness.compare(run, run.folder)
     pd.testing.assert_frame_equal(harness.compare([run, run.folder]), same)
     assert (same["difference"] == 0).all()
@@ -112,6 +120,15 @@ def test_one_name_or_several(program) -> None:  # type: ignore[no-untyped-def]
     ):
         with pytest.raises(UserError, match="nonsense"):
             call()
+
+
+def test_paths_may_begin_at_home(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "runs" / "taken").mkdir(parents=True)
+    with refused("run-name-taken", file=tmp_path / "runs" / "taken"):
+        harness.run(data=program.demo, out="~/runs", name="taken")
+    with refused("record-invalid", match=str(tmp_path)):
+        harness.compare("~/runs/taken", tmp_path)
 
 
 def test_one_file_is_predicted(run: harness.Run, tmp_path: Path) -> None:

@@ -159,14 +159,13 @@ def accept(
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
     """Fill the feature cache, in this process (which uses all cores), with ``jobs`` processes or on a cluster."""
-    from harness.config.recipe import recipe_of
-    from harness.config.schema import load_config
+    from harness.config.schema import load_usual
     from harness.features.extraction import extract as fill
     from harness.features.frozen_encoder import frozen_slots
     from harness.runs.job import make_job
     from harness.runtime.device import pick_device
 
-    job = make_job(load_config(recipe_of(flags.get("data_dir")), flags, sets))
+    job = make_job(load_usual(None, flags, sets))
     slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))
     if not slots:
         raise UserError("extract-nothing")

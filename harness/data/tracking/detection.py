@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.config.schema import parsed
+from harness.config.overrides import parsed
 from harness.data.decoding.video import VideoInfo, read_frames
 from harness.data.tracking.between import FollowedFaces
 from harness.data.tracking.pose_boxes import RULE, PosedPeople

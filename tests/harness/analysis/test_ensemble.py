@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.ensemble import expand, post_options, read_records
+from harness.analysis.ensemble import check_scored_groups, expand, post_options, read_records
 from harness.analysis.ensemble_run import _config
 from harness.config.schema import RunConfig
 from harness.runs.finished import note_files
 from leaderboards.blocks import Result
 from leaderboards.record import Record
+from tests.harness.runs.test_splits import index_of
 from tests.support.refusals import Part, refused
+from zoo.api import VideoAnswers
 
 FEW = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12")
 QUICK = (*FEW, "--post", "interpolate,smooth")
@@ -204,6 +206,18 @@ def test_runs_with_folds_of_the_training_videos_are_merged(program, record, tmp_
     result = record(tmp_path / "both")["result"]
     assert result["split"] == "cv3train"
     assert result["scores"]["raw"]["main"] == pytest.approx(record(run)["result"]["scores"]["raw"]["main"])
+
+
+def test_members_must_be_scored_with_the_groups_of_now() -> None:
+    index = index_of({"val": ["a", "b"]})
+    here = [_video(video.name, video.group) for video in index.videos]
+    check_scored_groups(index, here, Path("run"))
+    with refused("ensemble-groups-changed", folder=Path("run"), name=here[1].video, then="other"):
+        check_scored_groups(index, [here[0], _video(here[1].video, "other")], Path("run"))
+
+
+def _video(name: str, group: str) -> VideoAnswers:
+    return VideoAnswers(name, group, {}, {}, {}, np.zeros(0))
 
 
 def test_only_the_options_of_post_processors_must_agree() -> None:

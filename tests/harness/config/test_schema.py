@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.config.recipe import RECIPES
-from harness.config.schema import Data, RunConfig, load_config, validate
+from harness.config.schema import Data, RunConfig, load_config, load_usual, validate
 from tests.support.refusals import Part, Refusal, refused
 from zoo.files import is_plain
 from zoo.registry.registry import Problem, Registry
@@ -32,6 +32,29 @@ def test_the_written_file_repeats_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config.toml())
     assert load_config(str(path), {}, []) == config
+
+
+def test_a_setting_does_the_same_as_its_flag(tmp_path: Path) -> None:
+    """The track's own settings, the default encoders, and what a replaced block's options are."""
+    recipe = tmp_path / "own.toml"
+    recipe.write_text(
+        "head = 'gru'\n[tracks.au]\ntrain.epochs = 3\n[default_encoders]\nface = 'fer'\n"
+        "[options]\n'head.hidden' = 9\n'encoder.face.size' = 96\n'loss.ccc.activation' = 'tanh'\n"
+    )
+    for key, value in (("track", "au"), ("encoders", "face"), ("head", "mlp"), ("edition", "abaw6"), ("loss", ["mse"])):
+        by_flag = load_config(str(recipe), {key: value}, [])
+        assert load_config(str(recipe), {}, [f"{key}={value}"]) == by_flag, key
+        assert load_config(str(recipe), {}, {key: value}) == by_flag, key
+        assert by_flag != load_config(str(recipe), {}, [])
+    assert load_config("demo", {}, [f"recipe={recipe}"]) == load_config(str(recipe), {}, [])
+    data = tmp_path / "data"
+    assert load_usual(None, {}, {"data_dir": str(data)}) == load_usual(None, {"data_dir": str(data)}, [])
+
+
+@pytest.mark.parametrize("value", [None, [None], {"a": object()}, Path("x")])
+def test_an_option_that_the_file_cannot_hold_is_refused(value: object) -> None:
+    with refused("setting-not-storable", dotted=Part("encoder.face.weights")):
+        load_config(None, {}, {"encoder.face.weights": value})
 
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)

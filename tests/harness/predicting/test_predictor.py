@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,8 +56,8 @@ def test_what_is_no_frame_no_time_and_no_sound() -> None:
             check_samples(samples)
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_a_rate_that_is_none(rate: float) -> None:
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), "25", True, None])
+def test_a_rate_that_is_none(rate: Any) -> None:
     with refused("predictor-rate", got=rate if rate == rate else Part("nan")):
         Predictor(SimpleNamespace(), rate=rate)  # type: ignore[arg-type]
 

@@ -244,6 +244,14 @@ def test_damaged_files_of_a_stage_are_refused(program, tmp_path: Path) -> None:
     second(program, tmp_path, run).refused("stage-fold-other", folder=run / "fold-1")
 
 
+def test_a_folder_that_cannot_be_read_leaves_the_name_free(program, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "features.toml").write_text("width = 0\n")
+    for folder, said in (("nowhere", "finished run with folds"), ("bad", "must be given")):
+        second(program, tmp_path, tmp_path / folder).refused("plugin-error", match=said)
+    assert not (tmp_path / "second").exists()
+
+
 def test_an_unfinished_run_is_refused(program, tmp_path: Path) -> None:
     run = copied(program.kept(*TRAIN), tmp_path / "first")
     content = json.loads((run / "record.json").read_text())
