@@ -162,6 +162,15 @@ def with_pictures(
     return has, {reason: count for reason, count in counts.items() if count}
 
 
+def check_names(folder: Path, pictures: np.ndarray, names: np.ndarray) -> None:
+    """Raise UserError if two pictures (N,) have one name (N,) by which they are labelled: either may be meant."""
+    order = names.argsort(kind="stable")
+    same = (names[order[1:]] == names[order[:-1]]).nonzero()[0]
+    if len(same):
+        first, second = (os.fsdecode(bytes(pictures[order[same[0] + k]])) for k in (0, 1))
+        raise UserError("corpus-label-shared", folder=folder, first=first, second=second)
+
+
 def check_rows(
     file: Path, good: np.ndarray, values: Sequence[object] | np.ndarray, name: str, wanted: str, first_line: int = 1
 ) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 Target = str | Callable[..., Any]
@@ -64,6 +64,8 @@ class ModelCard:
         rights_known: False if the licence of the weights, or of the pictures or sound that they were trained on, is not
             known. Lists, records and the warnings of predictions say so.
         built_from: Digest of the other files that the network and its input depend on, such as its configuration.
+        fixed: Option of the encoder -> the value that the file itself states. Another value is refused if it is given,
+            also the option's default.
 
     Examples:
         >>> from zoo.api import ModelCard
@@ -91,6 +93,7 @@ class ModelCard:
     wheel: Wheel | None = None
     rights_known: bool = True
     built_from: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def has_place(self) -> bool:

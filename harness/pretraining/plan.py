@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from harness.config.schema import RunConfig
+from harness.data.corpora.tables import checked_table
 from harness.data.synthetic.corpus_faces import is_made_up
 from harness.pretraining.clips import SLOT
 from harness.pretraining.counts import count_pictures
@@ -68,7 +69,8 @@ def read_corpus(request: Request, registry: Registry) -> tuple[CorpusSpec, Corpu
     root = Path(request.data)
     if not root.is_dir():
         raise UserError("corpus-no-folder", root=root)
-    table: CorpusTable = resolve(spec.build)(root, partial=request.partial, **options)
+    read: CorpusTable = resolve(spec.build)(root, partial=request.partial, **options)
+    table = checked_table(read, spec.name, partial=request.partial)
     for part, mask in (("training", table.train), ("validation", ~table.train)):
         if not mask.any():
             raise UserError("corpus-part-empty", root=root, part=part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from plugins.corpora._affectnet_labels import CODES, answers, labels_of
-from zoo.corpora import CorpusTable, Draw, list_pictures, with_pictures, wrong_folder
+from zoo.corpora import CorpusTable, Draw, check_names, list_pictures, with_pictures, wrong_folder
 from zoo.errors import UserError
 
 PARTS = (("train_set", True), ("val_set", False))
@@ -41,6 +42,7 @@ def _read_part(root: Path, folder: Path, train: bool, partial: bool, classes: in
             raise wrong_folder(root, name, place.relative_to(root))
     pictures = list_pictures(places["images"])
     stems = np.array([name.rpartition(b".")[0] for name in pictures.tolist()], dtype=bytes)
+    check_names(places["images"], pictures, stems)
     complete = _complete(places["annotations"], partial)
     # Compare by number, then keep the picture's own name with its ending.
     has, counts = with_pictures(places["images"], complete, partial=partial, found=stems)
@@ -67,7 +69,7 @@ def _complete(folder: Path, partial: bool) -> np.ndarray:
     with os.scandir(folder) as entries:
         for entry in entries:
             stem, end = entry.name[:-8], entry.name[-8:-4]
-            if end in found and entry.name.endswith(".npy"):
+            if end in found and entry.name.endswith(".npy") and not entry.name.startswith("."):
                 found[end].add(stem)
     every, whole = set.union(*found.values()), set.intersection(*found.values())
     if not whole:
@@ -91,7 +93,7 @@ def _number(path: str) -> float:
             data = file.read()
         start = 10 + int.from_bytes(data[8:10], "little")  # of the number, in version 1.0 of the format
         return float(np.frombuffer(data, _type_of(data[:start]), 1, start)[0])
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise UserError("corpus-unreadable", file=path, reason=f"not one number: {error}") from error
 
 

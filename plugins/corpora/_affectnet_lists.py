@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv as plain_csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyarrow import csv
 from plugins.corpora._affectnet_labels import answers, labels_of
 from zoo.corpora import CorpusTable, Draw, check_rows, find_below, with_pictures, wrong_columns, wrong_folder
 from zoo.errors import UserError
+from zoo.limits import PIXELS
 
 FILE, CODE = "subDirectory_filePath", "expression"
 BOX, VALUES = ("face_x", "face_y", "face_width", "face_height"), ("valence", "arousal")
@@ -49,20 +51,48 @@ def read(root: Path, lists: Path, partial: bool, classes: int) -> CorpusTable:
 
 def _read_list(file: Path, classes: int, partial: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Return the names (N,), labels (N, 3) and boxes (N, 4) of a list, and the number of rows left out."""
+    try:
+        return _parsed(file, _rows_of(file), classes, partial)
+    except UserError as error:
+        if error.code != "corpus-row":
+            raise
+        places = [number for number, text in _lines_of(file) if text]  # empty lines are no rows
+        raise UserError("corpus-row", **error.fields | {"line": places[int(error.fields["line"]) - 1]}) from None
+
+
+def _rows_of(file: Path) -> pa.Table:
+    """Read the texts of the columns that are used."""
     wanted = [FILE, *BOX, CODE, *VALUES]
     try:
         with file.open("rb") as opened:
-            header = opened.readline().decode("utf-8-sig", "replace").strip().split(",")
+            header = next(plain_csv.reader([opened.readline().decode("utf-8-sig", "replace").strip()]), [])
         if lacking := [name for name in wanted if name not in header]:
             raise wrong_columns(file, lacking, COLUMNS)
         types = csv.ConvertOptions(include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()))
-        rows = csv.read_csv(file, convert_options=types)
+        return csv.read_csv(file, convert_options=types)
     except OSError as error:
         raise UserError("corpus-unreadable", file=file, reason=error.strerror or error) from error
     except pa.ArrowInvalid as error:
+        _refuse_line(file, len(header))
         raise UserError("corpus-unreadable", file=file, reason=str(error).partition("\n")[0]) from error
+
+
+def _refuse_line(file: Path, columns: int) -> None:
+    """Raise UserError that names the first row with other columns or without valid text, if there is one."""
+    rows = [text for _, text in _lines_of(file) if text]
+    texts = [row.decode("utf-8-sig", "replace") for row in rows]
+    valid = np.array(["\ufffd" not in text and len(next(plain_csv.reader([text]))) == columns for text in texts])
+    check_rows(file, valid, [text[:80] for text in texts], "a line", f"{columns} columns of text in UTF-8")
+
+
+def _lines_of(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of each line."""
+    yield from enumerate(file.read_bytes().splitlines(), 1)
+
+
+def _parsed(file: Path, rows: pa.Table, classes: int, partial: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     numbers, good = {}, np.ones(len(rows), bool)
-    for name in wanted[1:]:
+    for name in (*BOX, CODE, *VALUES):
         text = pc.utf8_trim_whitespace(rows[name])
         readable = np.asarray(pc.match_substring_regex(text, r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"))
         if not partial:
@@ -76,6 +106,8 @@ def _read_list(file: Path, classes: int, partial: bool) -> tuple[np.ndarray, np.
     labels = labels_of(file, codes, values, classes, first_line=2)
     for name, column in zip(BOX, boxes.T, strict=True):
         check_rows(file, np.abs(column) <= FARTHEST, column, name, f"a number from -{FARTHEST} to {FARTHEST}", 2)
+    area = boxes[:, 2].clip(0) * boxes[:, 3].clip(0)
+    check_rows(file, area <= PIXELS, area, "face_width x face_height", f"at most {PIXELS} pixels", 2)
     return files[good], labels[good], boxes[good].round().astype(np.int32), int((~good).sum())
 
 

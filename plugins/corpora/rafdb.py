@@ -10,6 +10,7 @@ The folder ``basic`` itself may be given too. Compound expressions are not read.
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def read(root: Path, partial: bool = False, pictures: str = "aligned") -> Corpus
 def _read_list(place: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the names (N,) bytes and codes (N,) of the list."""
     try:
-        lines = [line.split() for line in place.read_bytes().splitlines()]
+        lines = [line.split() for line in place.read_bytes().removeprefix(BOM_UTF8).splitlines()]
     except OSError as error:
         raise UserError("corpus-unreadable", file=place, reason=error.strerror) from error
     while lines and not lines[-1]:

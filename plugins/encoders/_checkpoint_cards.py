@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from zoo.errors import UserError
 from zoo.weights.network_cards import NetworkCard, read_network_card
@@ -13,7 +15,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Told:
-    """Options, completed from the card inside the file; ``squashed``: values at the end that are a tanh."""
+    """Options, completed from the card inside the file.
+
+    ``squashed``: values at the end that are a tanh; ``fixed``: the options that the card states.
+    """
 
     model: str
     size: int
@@ -22,6 +27,7 @@ class Told:
     classes: tuple[str, ...]
     squashed: int = 0
     card: NetworkCard | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def told_of(
@@ -34,7 +40,8 @@ def told_of(
 ) -> Told:
     """Return the options, completed from the card inside the file if it has one.
 
-    An option that has its default counts as not given. Raises UserError if another one contradicts the card.
+    An option that has its default counts as not given here; the plan knows better (ModelCard.fixed). Raises UserError
+    if another one contradicts the card.
     """
     card = read_network_card(Path(argument).expanduser()) if argument else None
     if card is None:
@@ -46,7 +53,7 @@ def told_of(
     for name, value in given.items():
         if value not in (usual[name], said[name]):
             raise UserError(
-                f"option {name!r} of encoder 'checkpoint' is {value}, but {argument} says {said[name]}: leave it out"
+                "option-fixed", name=name, encoder="checkpoint", value=value, file=argument, said=said[name]
             )
     squashed = len(card.values) if card.squash == "tanh" else 0
-    return Told(card.model, card.size, card.mean, card.std, (*card.classes, *card.values), squashed, card)
+    return Told(card.model, card.size, card.mean, card.std, (*card.classes, *card.values), squashed, card, said)

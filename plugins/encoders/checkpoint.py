@@ -121,6 +121,7 @@ def passport(
         adapt=partial(adapt, model, size, strict, classes),
         classes=classes,
         ema=ema,
+        fixed=told.fixed,
         input=f"{size} x {size} RGB, mean {', '.join(map(str, mean))}, std {', '.join(map(str, std))}",
     )
 

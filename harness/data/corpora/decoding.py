@@ -6,13 +6,14 @@ import os
 
 import numpy as np
 
-from harness.data.decoding.jpeg import decode_into, decode_jpeg, is_complete, resize
+from harness.data.decoding.jpeg import EXIF, decode_in_place, decode_tiff, resize, whole_picture
 from zoo.corpora import CorpusTable
 from zoo.errors import UserError
 from zoo.files import reason_of
 
 AT_ONCE = 1 << 18  # bytes; most pictures are smaller
 END = b"\xff\xd9"  # of a JPEG
+TIFF = (b"II*\0", b"MM\0*")
 
 
 def read_picture(table: CorpusTable, i: int, out: np.ndarray) -> None:
@@ -43,23 +44,28 @@ def read_file(table: CorpusTable, i: int) -> bytes:
 
 
 def fill(table: CorpusTable, i: int, data: bytes, out: np.ndarray) -> bool:
-    """Decode the bytes of picture ``i`` into ``out``; return False if they are damaged or cut short."""
-    if not data or not (data.endswith(END) or is_complete(data)):
-        return False
-    array = np.frombuffer(data, np.uint8)
-    if table.boxes is None:
-        return decode_into(array, out)
-    image = decode_jpeg(array)
+    """Decode the bytes of picture ``i`` into ``out``; return False if they are damaged, or outside the face's box."""
+    straight = table.boxes is None and EXIF not in data and data.endswith(END)
+    if straight and decode_in_place(np.frombuffer(data, np.uint8), out):
+        return True
+    image = decode_tiff(data) if data.startswith(TIFF) else whole_picture(data)
+    if image is not None and table.boxes is not None:
+        image = cut(image, table.boxes[i])
     if image is None:
         return False
-    out[...] = resize(cut(image, table.boxes[i]), out.shape[1], out.shape[0])
+    out[...] = resize(image, out.shape[1], out.shape[0])
     return True
 
 
-def cut(image: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return the part of a picture (H, W, 3) in a box (4,) of x, y, width, height; black where the box leaves it."""
+def cut(image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
+    """Return the part of a picture (H, W, 3) in a box (4,) of x, y, width, height; black where the box leaves it.
+
+    Return None if the box lies outside the picture: nothing but black would be learned with its label.
+    """
     x, y, width, height = box.tolist()
     inside = image[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    if not inside.size:
+        return None
     if inside.shape[:2] == (height, width):
         return inside
     whole = np.zeros((height, width, 3), np.uint8)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 
 import cv2
 import numpy as np
 import simplejpeg
 
-from harness.data.decoding.picture_headers import picture_size
+from harness.data.decoding.picture_headers import picture_size, tiff_size
 from zoo.errors import UserError
 from zoo.limits import PIXELS, check_picture
+
+EXIF = b"Exif\0\0"
+_DAMAGE = re.compile(
+    r"Premature end|Unsupported marker|Corrupt JPEG data: "
+    r"(premature|found marker|bad (Huffman|arithmetic)|([4-9]|\d\d+) extraneous)"
+)
+"""Messages of libjpeg about damaged data. Up to three spare bytes are the padding of some programs, not damage."""
 
 
 def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
@@ -30,9 +38,24 @@ def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def whole_picture(data: bytes) -> np.ndarray | None:
-    """Decode a picture file's bytes to uint8 RGB (H, W, 3); None if they are damaged or cut short."""
-    image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
-    return None if image is None else np.asarray(image, np.uint8)
+    """Decode a picture file's bytes to uint8 RGB (H, W, 3); None if they are damaged or cut short.
+
+    OpenCV hides the decoder's warnings and fills what is damaged with grey, so a JPEG is decoded by libjpeg alone, or
+    by both if it may be turned or is of an odd kind. Changed bytes after which all codes are still valid show nowhere.
+    """
+    size = picture_size(data)
+    if size is None or size[0] * size[1] > PIXELS or not is_complete(data):
+        return None
+    array = np.frombuffer(data, np.uint8)
+    if data.startswith(b"\xff\xd8"):
+        try:
+            image: np.ndarray = simplejpeg.decode_jpeg(array, "RGB")
+            if EXIF not in data:
+                return image
+        except ValueError as error:
+            if _DAMAGE.match(str(error)):
+                return None
+    return decode_jpeg(array)
 
 
 def is_complete(data: bytes) -> bool:
@@ -66,6 +89,14 @@ def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
     return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
 
+def decode_tiff(data: bytes) -> np.ndarray | None:
+    """Decode the first page of a TIFF to uint8 RGB (H, W, 3); None if it is damaged or declares more than PIXELS."""
+    size = tiff_size(data)
+    if size is None or size[0] * size[1] > PIXELS:
+        return None
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
 def decode_into(data: np.ndarray, out: np.ndarray, *, turned: bool = False) -> bool:
     """Decode a picture as ``decode_jpeg`` does into ``out`` (H, W, 3), resized to it; return False if it fails.
 
@@ -73,16 +104,20 @@ def decode_into(data: np.ndarray, out: np.ndarray, *, turned: bool = False) -> b
     and at 224 pixels it is a quarter faster. Other pictures go through OpenCV, and so do those that may be ``turned``,
     because OpenCV applies the EXIF orientation.
     """
-    if not turned:
-        try:
-            if simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape == out.shape:
-                return True
-        except ValueError:  # larger than out, four colour channels, or damaged
-            pass
+    if not turned and decode_in_place(data, out):
+        return True
     image = decode_jpeg(data)
     if image is not None:
         out[...] = resize(image, out.shape[1], out.shape[0])
     return image is not None
+
+
+def decode_in_place(data: np.ndarray, out: np.ndarray) -> bool:
+    """Decode a JPEG of exactly the size of ``out`` (H, W, 3) into it; return False if that fails."""
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape == out.shape
+    except ValueError:  # larger than out, of an odd kind, or damaged
+        return False
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:

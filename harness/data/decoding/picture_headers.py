@@ -6,6 +6,7 @@ from struct import error, unpack_from
 
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # the JPEG markers from C0 to CF that do not begin a frame
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
+_WIDTH, _HEIGHT, _SHORT = 256, 257, 3  # tags of a TIFF, and the kind of a number with two bytes
 
 
 def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
@@ -26,6 +27,22 @@ def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
     except error:  # cut short
         return None
     return None
+
+
+def tiff_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height of a TIFF's first page; None if its header is cut short or lacks them."""
+    order = ">" if data.startswith(b"MM") else "<"
+    found: dict[int, int] = {}
+    try:
+        (at,) = unpack_from(f"{order}I", data, 4)
+        (count,) = unpack_from(f"{order}H", data, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind = unpack_from(f"{order}HH", data, entry)
+            if tag in (_WIDTH, _HEIGHT):
+                (found[tag],) = unpack_from(f"{order}{'H' if kind == _SHORT else 'I'}", data, entry + 8)
+    except error:
+        return None
+    return (found[_WIDTH], found[_HEIGHT]) if len(found) == 2 else None
 
 
 def _jpeg(data: bytes | memoryview) -> tuple[int, int] | None:

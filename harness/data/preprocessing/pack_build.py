@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.frames import pictures
-from harness.data.decoding.jpeg import decode_jpeg, is_complete
+from harness.data.decoding.jpeg import whole_picture
 from harness.data.decoding.picture_headers import picture_size
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
@@ -142,7 +142,7 @@ def _crop(path: Path) -> bytes:
     data = path.read_bytes()
     if size := picture_size(data):
         check_picture(path, *size)
-    if not is_complete(data) or decode_jpeg(np.frombuffer(data, np.uint8)) is None:
+    if whole_picture(data) is None:
         raise UserError("jpeg-damaged", file=path, count=len(data))
     return data
 

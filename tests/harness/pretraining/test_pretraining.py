@@ -105,7 +105,7 @@ def test_the_file_needs_no_option_and_refuses_one_that_contradicts_it(done):
     assert passport("face", file).saw == network.saw
     assert passport("face", file).license == network.license
     assert load_model(f"face=checkpoint:{file}").about.kind == "ready model"
-    with refused("plugin-error", match="'size' of encoder 'checkpoint' is 64"):
+    with refused("option-fixed", name="size", value=64, said=32):
         passport("face", file, size=64)
 
 

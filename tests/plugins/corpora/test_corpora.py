@@ -144,6 +144,29 @@ def test_a_box_far_outside_any_picture_is_refused(copy, number, name):
             affectnet.read(root, partial=partial)
 
 
+def test_a_box_larger_than_any_picture_is_refused(copy):
+    root = copy("csv")
+    edit(root / LISTS / "training.csv", 4, field(3, "30000"))
+    edit(root / LISTS / "training.csv", 4, field(4, "30000"))
+    with refused("corpus-row", file=root / LISTS / "training.csv", line=4, name="face_width x face_height"):
+        affectnet.read(root)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [(b"1/a.jpg,1", "a line"), (b"1/\xff.jpg,0,0,9,9,,1,0,0", "a line"), (b"1/a.jpg,0,0,9,9,,1,7,0", "valence")],
+)
+def test_a_wrong_line_is_named_below_an_empty_one_and_a_quoted_header(copy, line, name):
+    file = copy("csv") / LISTS / "training.csv"
+    lines = file.read_bytes().splitlines()
+    quoted = b",".join(b'"%s"' % column for column in lines[0].split(b","))
+    file.write_bytes(b"\n".join([quoted, lines[1], b"", line, *lines[2:], b"", b""]))
+    with refused("corpus-row", file=file, line=4, name=name):
+        affectnet.read(file.parents[1])
+    file.write_bytes(b"\n".join([quoted, *lines[1:], b"", b""]))
+    assert len(affectnet.read(file.parents[1]))
+
+
 def test_a_box_may_leave_the_picture(copy):
     root = copy("csv")
     edit(root / LISTS / "training.csv", 2, field(1, "-7"))
@@ -190,6 +213,32 @@ def test_pickled_labels_are_never_loaded_and_wrong_ones_name_their_file(copy):
     np.save(place, np.array("12"))
     with refused("corpus-row", file=place, name="expression", got="12.0"):
         affectnet.read(root)
+
+
+def test_a_label_with_a_damaged_header_is_named(copy):
+    place = copy("npy") / "train_set" / "annotations" / "6_exp.npy"
+    data = bytearray(place.read_bytes())
+    data[8] = 40
+    place.write_bytes(data)
+    with refused("corpus-unreadable", file=Part("6_exp.npy")):
+        affectnet.read(place.parents[2])
+
+
+def test_two_pictures_for_one_label_are_refused(copy):
+    folder = copy("npy") / "train_set" / "images"
+    shutil.copy(folder / "6.jpg", folder / "6.png")
+    for partial in (False, True):
+        with refused("corpus-label-shared", folder=folder, first="6.jpg", second="6.png"):
+            affectnet.read(folder.parents[1], partial=partial)
+
+
+def test_what_other_systems_add_does_not_matter(copy, made):
+    npy, basic = copy("npy"), copy("basic")
+    (npy / "train_set" / "annotations" / "._0_exp.npy").write_bytes(b"x")
+    assert len(affectnet.read(npy)) == 60
+    place = basic / "basic" / rafdb.LIST
+    place.write_bytes(b"\xef\xbb\xbf" + place.read_bytes())
+    np.testing.assert_array_equal(rafdb.read(basic).files, rafdb.read(made["basic"]).files)
 
 
 @pytest.mark.parametrize("line", ["train_00001.jpg 8", "train_00001.jpg 0", "train_00001.jpg", "val_1.jpg 3", "a b c"])

@@ -18,6 +18,7 @@ from tests.support.refusals import refused
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load as registry
 from zoo.weights.loading import Loaded, load_pretrained
+from zoo.weights.network_cards import NetworkCard
 
 SPEC = next(spec for spec in encoders() if spec.name == "checkpoint")
 NET = "test_resnet"  # timm's smallest, with the names of every resnet
@@ -211,6 +212,30 @@ def test_a_slot_asks_for_it_with_its_digest(tmp_path):
     assert slot.options["mean"] == (0.5, 0.5, 0.5)
     with refused("weights-digest-wrong", what=path, wanted="0" * 64):
         load_pretrained(Checkpoint("face", str(path), model=NET), slot.passport)
+
+
+def planned(path: Path, options: dict[str, Any]) -> Any:
+    """Plan a network whose file says that it was made at 32 pixels and with a mean of 0.5."""
+    card = NetworkCard(NET, 32, (0.5,) * 3, (0.5,) * 3)
+    save_file(affectnet(), path, card.metadata())
+    answers = registry().get("editions", "abaw10").tracks[0].answers
+    given = {f"encoder.face.{name}": value for name, value in options.items()}
+    return make_plan(
+        registry(), encoders=f"face=checkpoint:{path}", fusion="late", head="gru", answers=answers, options=given
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("size", 224), ("size", 64), ("model", "resnet50"), ("mean", "0.485,0.456,0.406")]
+)
+def test_a_given_option_that_contradicts_the_file_is_refused_also_a_default(tmp_path, name, value):
+    with refused("option-fixed", name=name, encoder="checkpoint"):
+        planned(tmp_path / "net.safetensors", {name: value})
+
+
+def test_options_that_agree_with_the_file_are_taken(tmp_path):
+    plan = planned(tmp_path / "net.safetensors", {"size": "32", "mean": "0.5,0.5,0.5"})
+    assert plan.slots[0].passport.fixed["model"] == NET
 
 
 def test_prefixes_are_taken_off_only_where_it_helps():
