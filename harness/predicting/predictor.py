@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +64,7 @@ class Predictor:
     """
 
     def __init__(self, model: Model, *, rate: float = 30.0, detector: Mapping[str, Any] | None = None) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 < rate < math.inf:
+        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 < rate < math.inf:
             raise UserError("predictor-rate", got=rate)
         self.model, self.rate = model, rate
         if model.stages:

@@ -32,9 +32,9 @@ def check_training(plan: Plan, config: RunConfig) -> None:
     check_adapters(plan)
     trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
-    for slot, encoder in trained.items():
+    for name, encoder in trained.items():
         if (settings.stride > 1 or settings.fps) and reads_neighbours(encoder):
-            raise UserError("stride-with-context", slot=slot)
+            raise UserError("stride-with-context", slot=name)
     _check_tuning(pretrained, settings)
     values = any(answer.kind == "value" for answer in plan.answers)
     if settings.accumulate > 1 and settings.accumulation == "sum" and config.distill.run is not None and values:
