@@ -16,7 +16,7 @@ from harness.evaluation.postprocessing import Chain, mean_optimism
 from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
-from harness.runs.finished import data_circumstances, digests_of, read_own
+from harness.runs.finished import check_groups, data_circumstances, digests_of, read_own
 from harness.runs.identity import FREE, identity
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
@@ -155,13 +155,14 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], combine: Combine, 
 
 
 def _finished(folder: Path, job: Job) -> Record | None:
-    """Return the record of a finished member; raise UserError if its settings or data differ from the others'."""
+    """Return the record of a finished member; raise UserError if its settings, data or groups are not the others'."""
     path = folder / "record.json"
     if not path.is_file() or (known := read(path)).status != "done":
         return None
     then, now = known.result, identity(job)
     if changed := changes(_settings_and_data(then), _settings_and_data(now)):
         raise UserError("resume-member-other", folder=folder, changed="; ".join(changed[:SHOWN]))
+    check_groups(job.whole or job.index, known, folder, by_groups=True)  # all are scored, or made, by the same groups
     return known
 
 

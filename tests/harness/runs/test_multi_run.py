@@ -1,0 +1,46 @@
+"""Several seeds or folds in one run: a finished member is taken only if it belongs to the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.config.schema import load_config
+from harness.runs.identity import identity
+from harness.runs.job import Job, make_job
+from harness.runs.multi_run import _finished, data_circumstances, member_jobs
+from leaderboards.record import Record
+from tests.support.refusals import refused
+
+
+@pytest.fixture
+def member(program, tmp_path: Path) -> tuple[Job, Path]:
+    """The first of two seeds, finished."""
+    job = make_job(load_config("demo", {"data_dir": str(program.demo), "encoders": "face"}, []), progress=False)
+    own = member_jobs(job, 2)["seed-0"]
+    record = Record("seed-0", "done", result=identity(own), circumstances=data_circumstances(own, tmp_path))
+    record.write(tmp_path / "record.json")
+    return own, tmp_path
+
+
+def test_a_finished_member_is_taken(member: tuple[Job, Path]) -> None:
+    own, folder = member
+    assert _finished(folder, own) is not None
+    assert _finished(folder / "seed-1", own) is None
+
+
+def test_a_member_with_other_settings_is_refused(member: tuple[Job, Path]) -> None:
+    own, folder = member
+    longer = replace(own, config=own.config.model_copy(update={"head": "lstm"}))
+    with refused("resume-member-other", folder=folder, match="head"):
+        _finished(folder, longer)
+
+
+def test_a_member_with_other_groups_is_refused(member: tuple[Job, Path]) -> None:
+    """Its interval is over other groups, and so are its cross-fitted parts."""
+    own, folder = member
+    together = tuple(replace(video, group="all") for video in own.index.videos)
+    with refused("run-groups-changed", folder=folder):
+        _finished(folder, replace(own, index=replace(own.index, videos=together)))
