@@ -43,4 +43,4 @@ def test_a_member_with_other_groups_is_refused(member: tuple[Job, Path]) -> None
     own, folder = member
     together = tuple(replace(video, group="all") for video in own.index.videos)
     with refused("run-groups-changed", folder=folder):
-        _finished(folder, replace(own, index=replace(own.index, videos=together)))
+        _finished(folder, replace(own, index=replace(own.index, videos=together), whole=None))
