@@ -13,8 +13,9 @@ Printed for every track, for raw and for processed predictions: the score, and i
 over seeds, with the jackknife's 95 % interval over groups and p. The demo set's faces are drawn: the order says
 something about the settings, and nothing about people.
 
-Measured on 2026-12-01 with ``--tracks expr,va --seeds 3``, less `default`, processed predictions: EXPR .346 against .333,
-+.014 [-.010, +.038]; VA .694 against .680, +.013 [-.002, +.028] (raw: +.012 [-.009, +.033] and +.017 [+.003, +.030]).
+Measured on 2026-12-01 with ``--seeds 3``, less `default`, processed predictions: EXPR .346 against .333, +.014 [-.010,
++.038]; VA .694 against .680, +.013 [-.002, +.028]; AU .805 against .794, +.011 [+.003, +.020]; MTL 1.707 against 1.656,
++.051 [-.005, +.107] (raw: +.012 [-.009, +.033], +.017 [+.003, +.030], +.009 [+.002, +.016], +.023 [-.021, +.067]).
 """
 
 from __future__ import annotations
