@@ -24,7 +24,8 @@ from harness.data.decoding.jpeg import decode_into
 from harness.data.streams.raw_inputs import threads
 from harness.data.synthetic.corpus_faces import draw_face
 from harness.pretraining.clips import SLOT, PictureClips, parts_of
-from harness.pretraining.plan import labels_of, track_of
+from harness.pretraining.counts import labels_of
+from harness.pretraining.plan import track_of
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import single_process
 from harness.runtime.machine import cores

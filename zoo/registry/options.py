@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo.api import Option, Spec
+from zoo.api import ModelCard, Option, Spec
 from zoo.errors import UserError
 from zoo.registry.suggestions import did_you_mean
 
@@ -88,3 +88,11 @@ def _scalar(kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or bool_for_number or value != value:  # no option may be NaN
         raise ValueError
     return value
+
+
+def check_fixed(spec: Spec, given: Mapping[str, Any], card: ModelCard) -> None:
+    """Raise UserError if a given option contradicts what a file of weights states. Defaults are not given."""
+    file = card.path or card.name
+    for name in sorted(card.fixed.keys() & given.keys()):
+        if given[name] != (said := card.fixed[name]):
+            raise UserError("option-fixed", name=name, encoder=spec.name, value=given[name], file=file, said=said)

@@ -24,6 +24,7 @@ from zoo.api import (
 from zoo.errors import UserError
 from zoo.registry.augmentations import Augmentable, AugmentationPlan, common_options, plan_augmentations
 from zoo.registry.lora import Lora, plan_adapters
+from zoo.registry.options import check_fixed
 from zoo.registry.own_classes import own_classes
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
@@ -257,7 +258,8 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
         reader = partial(resolve(spec.reader), argument=slot.argument, **options)
         stream = replace(stream, kind=spec.kinds[0], needs=(), reader=reader)
     passport = _passport(spec, slot, stream, options, common) if common["pretrained"] else None
-    _check_fixed(spec, passport, {name: options[name] for name in given if name in options})
+    if passport is not None:
+        check_fixed(spec, {name: options[name] for name in given if name in options}, passport)
     if spec.passport is not None and passport is None and common["pretrained"]:
         raise UserError("weights-none-known", name=slot.name, name2=spec.name, argument=slot.argument)
     if spec.fixed and finetune:
@@ -270,17 +272,6 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
     if plan.scores and plan.own_scores is None:
         raise UserError("scores-none", name=slot.name, name2=spec.name)
     return plan
-
-
-def _check_fixed(spec: EncoderSpec, card: ModelCard | None, given: Mapping[str, Any]) -> None:
-    """Raise UserError if a given option contradicts what the file of weights states. Defaults are not given."""
-    if card is None:
-        return
-    for name in sorted(card.fixed.keys() & given.keys()):
-        if given[name] != card.fixed[name]:
-            raise UserError(
-                "option-fixed", name=name, encoder=spec.name, value=given[name], file=card.name, said=card.fixed[name]
-            )
 
 
 def _encoder(registry: Registry, slot: Slot, name: str) -> Spec:

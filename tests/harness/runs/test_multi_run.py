@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.config.schema import load_config
+from harness.runs.finished import data_circumstances
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
-from harness.runs.multi_run import _finished, data_circumstances, member_jobs
+from harness.runs.multi_run import _finished, member_jobs
 from leaderboards.record import Record
 from tests.support.refusals import refused
 
