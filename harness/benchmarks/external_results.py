@@ -12,10 +12,40 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from harness.benchmarks.tables import HEADS, LOST, Row
 from zoo.errors import UserError
+
+
+class FuzzedReader(TypedDict):
+    """A reader that was given mutated inputs; ``crashes``: what -> how often."""
+
+    name: str
+    inputs: int
+    accepted: int
+    refused: int
+    crashes: dict[str, int]
+    peak_mb: float
+
+
+class KilledStage(TypedDict):
+    """A command that was killed again and again; ``wrong``: a line for each result that was not the same."""
+
+    name: str
+    kills: int
+    resumed: int
+    wrong: list[str]
+
+
+class FreeRow(TypedDict):
+    """A row as it is shown."""
+
+    section: str
+    what: str
+    figure: str
+    wanted: NotRequired[str]
+    reached: NotRequired[bool | None]
 
 
 def read(paths: Sequence[Path]) -> list[Row]:
@@ -35,7 +65,7 @@ def _read(path: Path) -> list[Row]:
         raise UserError("bench-include-invalid", file=path, name=type(error).__name__, error=error) from None
 
 
-def _fuzzed(readers: Sequence[dict[str, Any]]) -> Row:
+def _fuzzed(readers: Sequence[FuzzedReader]) -> Row:
     inputs = [int(reader["inputs"]) for reader in readers]
     crashes = sum(sum(reader["crashes"].values()) for reader in readers)
     kept = sum(int(reader["accepted"]) for reader in readers)
@@ -46,7 +76,7 @@ def _fuzzed(readers: Sequence[dict[str, Any]]) -> Row:
     return Row(LOST, ("fuzzed readers", figure), "0 crashes, 10,000 each", crashes == 0 and min(inputs) >= 10_000)
 
 
-def _killed(stages: Sequence[dict[str, Any]]) -> Row:
+def _killed(stages: Sequence[KilledStage]) -> Row:
     kills = sum(int(stage["kills"]) for stage in stages)
     wrong = sum(len(stage["wrong"]) for stage in stages)
     names = ", ".join(str(stage["name"]) for stage in stages)
@@ -54,7 +84,7 @@ def _killed(stages: Sequence[dict[str, Any]]) -> Row:
     return Row(LOST, ("SIGKILL at random moments", figure), "0 wrong, 100 kills", wrong == 0 and kills >= 100)
 
 
-def _row(row: dict[str, Any]) -> Row:
+def _row(row: FreeRow) -> Row:
     if row["section"] not in HEADS or len(HEADS[row["section"]]) != 4:
         raise KeyError(f"section {row['section']!r}")
     reached = row.get("reached")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -21,6 +22,19 @@ from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.model.model import Model
 from zoo.registry.own_classes import OwnClasses
+
+
+class PredictionOptions(TypedDict):
+    """The options of ``answers`` that follow from the settings of a run; what they mean is said there."""
+
+    length: int
+    batch: int
+    full: NotRequired[bool]
+    delay: NotRequired[float]
+    per_slot: NotRequired[bool]
+    own: NotRequired[Sequence[OwnClasses]]
+    precision: NotRequired[str]
+    passes: NotRequired[Sequence[Pass]]
 
 
 @torch.inference_mode()

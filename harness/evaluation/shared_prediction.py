@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from harness.batching.clips import ClipData
 from harness.evaluation.choice_optimism import FoldSums, fold_sums
-from harness.evaluation.prediction import answers
+from harness.evaluation.prediction import PredictionOptions, answers
 from harness.evaluation.scoring import statistics_of
 from harness.runtime.distributed import World
 from zoo.api import TrackSpec, VideoAnswers
@@ -26,7 +26,7 @@ def shared_score(
     *,
     epoch: int,
     by_fold: FoldSums | None = None,
-    **how: Any,
+    **how: Unpack[PredictionOptions],
 ) -> metrics.Score:
     """Return the score of all videos, which the processes share out; it is the same in every process.
 
@@ -72,7 +72,9 @@ def _first_broken(video: VideoAnswers) -> tuple[str, int, str] | None:
     return None
 
 
-def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:
+def shared_answers(
+    world: World, model: Model, data: ClipData, track: TrackSpec, **how: Unpack[PredictionOptions]
+) -> list[VideoAnswers]:
     """Return the predictions for all videos, which the processes share out, in the first process; [] in the others."""
     part = world.shard([video.n_frames for video in data.videos])
     own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))

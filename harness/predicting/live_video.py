@@ -148,9 +148,9 @@ class LiveVideo:
 
     # --- the interface for clips ---
 
-    def clips(self, slots: Sequence[str], **sampling: Any) -> ClipData:
-        """Return the video as a split of one video; ``sampling``: stride or fps (ClipData)."""
-        return _Clips(self.source.times(), self.index, self.index.videos, slots, self, self.raw, **sampling)
+    def clips(self, slots: Sequence[str], stride: int = 1, fps: float = 0.0) -> ClipData:
+        """Return the video as a split of one video, of every ``stride``-th frame or with ``fps`` (ClipData)."""
+        return _Clips(self.source.times(), self.index, self.index.videos, slots, self, self.raw, stride=stride, fps=fps)
 
     def present(self, slot: str, video: str) -> np.ndarray:
         """Return the mask (n_frames,) bool, which is filled in as the video is read."""

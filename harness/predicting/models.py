@@ -169,17 +169,17 @@ class RunModel:
         weights = folder / "weights.safetensors"
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
         check_passes(config, self.plan)
-        self.how: dict[str, Any] = evaluation_options(config, self.plan)
+        self.how = evaluation_options(config, self.plan)
         passes = self.how["passes"]
         frozen = frozen_slots(self.plan.slots, config.features, self.device)
         self.branches = Branches(self.plan.slots, frozen, looks_of(passes, self.plan))
-        self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
+        self.stride, self.fps = config.train.stride, config.train.fps
         self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
-        if self.sampling["stride"] > 1 or self.sampling["fps"]:
+        if self.stride > 1 or self.fps:
             self.waits = self.waits or "train.stride and train.fps may leave out frames, which are interpolated"
         if len(passes) > 1:
             self.waits = "test-time augmentation averages several passes over the video"
-        self.length = int(self.how["length"])
+        self.length = self.how["length"]
         self.keep = EVERYTHING if len(passes) > 1 else (self.how["batch"] + 2) * self.length * self.step(FASTEST)
         self.chain = fitted_chain(Chain(self.plan.post, self.track), config, folder, self.track)
         self.about = About(
@@ -199,11 +199,11 @@ class RunModel:
 
     def step(self, rate: float) -> int:
         """Return the stride between the frames of a window, in a video of ``rate`` frames per second."""
-        return stride_of(np.arange(2) / rate, self.sampling["fps"]) if self.sampling["fps"] else self.sampling["stride"]
+        return stride_of(np.arange(2) / rate, self.fps) if self.fps else self.stride
 
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
-        clips = video.clips(self.network.slots, **self.sampling)
+        clips = video.clips(self.network.slots, stride=self.stride, fps=self.fps)
         (raw,) = answers(self.network, clips, self.track, device=self.device, follow=follow, **self.how)
         return self.chain.apply(raw)
 

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import cv2
 import torch
@@ -23,6 +24,23 @@ from harness.predicting.tables import rows_of
 from harness.predicting.video_scan import Row, VideoScan
 
 DEVICE = "cpu"  # a limit on cores would mean nothing with a GPU
+
+
+class Timings(TypedDict):
+    """The timings of a prediction, in seconds.
+
+    ``seconds`` by the clock and ``processor`` seconds of the prediction; seconds from the start until the model is
+    loaded (``load``), the first frame is read (``first_frame``) and the first row is final (``first_row``).
+    ``readings``: how often the video was decoded.
+    """
+
+    frames: int
+    seconds: float
+    processor: float
+    load: float
+    first_frame: float
+    first_row: float
+    readings: int
 
 
 def stages(video: str, model: str | None, settings: list[str], plugins: list[str], rounds: int) -> dict[str, float]:
@@ -76,14 +94,8 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def one_pass(video: str, model: str | None, settings: list[str], plugins: list[str]) -> dict[str, float]:
-    """Predict a video and return its timings.
-
-    Returns:
-        ``frames``; ``seconds`` by the clock and ``processor`` seconds of the prediction; seconds from the start until
-        the model is loaded (``load``), the first frame is read (``first_frame``) and the first row is final
-        (``first_row``); ``readings``: how often the video was decoded.
-    """
+def one_pass(video: str, model: str | None, settings: list[str], plugins: list[str]) -> Timings:
+    """Predict a video and return its timings."""
     began = time.perf_counter()
     media, loaded = _open(video, model, settings, plugins)
     ready, used = time.perf_counter(), time.process_time()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,23 @@ COURSE = 10
 
 BOX = ("x0", "y0", "x1", "y1")
 """Columns of the face box."""
+
+
+class Summary(TypedDict, total=False):
+    """The summary of an input in about.json. Cameras have ``input``, ``frames`` and ``table`` only.
+
+    ``readings``: how often it was decoded; ``posed``: counts of person boxes by pose; ``people``: for each its number,
+    the share of frames without a face, and an entry for each answer; ``table``: the name of its table.
+    """
+
+    input: str
+    kind: str
+    frames: int
+    seconds: float
+    readings: int
+    posed: dict[str, int]
+    people: list[dict[str, Any]]
+    table: str
 
 
 def table_of(predicted: Predicted, answers: tuple[Answer, ...]) -> pd.DataFrame:
@@ -57,24 +74,25 @@ def rows_of(person: Person, answers: tuple[Answer, ...], start: int = 0) -> pd.D
     return table
 
 
-def summary_of(predicted: Predicted, answers: tuple[Answer, ...]) -> dict[str, Any]:
+def summary_of(predicted: Predicted, answers: tuple[Answer, ...], table: str) -> Summary:
     """Return the summary of an input.
 
-    Returns:
-        Frames, seconds, and for every person the share of frames without a face, the shares of classes and units, and
-        the means of values with their course in ten parts.
+    Of every person it has the shares of classes and units, and the means of values with their course in ten parts.
     """
     times = predicted.media.info.times
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    return {
+    summary: Summary = {
         "input": str(predicted.media.path),
         "kind": predicted.media.kind,
         "frames": len(times),
         "seconds": round(float(times[-1]) + step, 3),
         "readings": predicted.readings,
-        **({} if predicted.posed is None else {"posed": asdict(predicted.posed)}),
         "people": [_person_summary(person, answers) for person in predicted.people],
+        "table": table,
     }
+    if predicted.posed is not None:
+        summary["posed"] = asdict(predicted.posed)
+    return summary
 
 
 def _person_summary(person: Person, answers: tuple[Answer, ...]) -> dict[str, Any]:
@@ -95,7 +113,7 @@ def _person_summary(person: Person, answers: tuple[Answer, ...]) -> dict[str, An
     return out
 
 
-def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
+def line_of(summary: Summary, answers: tuple[Answer, ...]) -> str:
     """Return a summary as one line for the terminal."""
     said = []
     for person in summary["people"]:
@@ -113,7 +131,7 @@ def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
     return f"{count} frame{'' if count == 1 else 's'}; " + "; ".join(said)
 
 
-def write_about(out: Path, about: About, summaries: Sequence[Mapping[str, Any]]) -> None:
+def write_about(out: Path, about: About, summaries: Sequence[Summary]) -> None:
     """Write about.json: the model behind the tables and a summary of every input.
 
     Entries of earlier commands stay as long as their tables exist. If another model made them, its description is in

@@ -19,7 +19,7 @@ from harness.predicting.one_pass import Predicted, predict_media
 from harness.predicting.overlay import write_overlay
 from harness.predicting.request import PageWriter, Request
 from harness.predicting.row_writers import RowWriter, StandardOutput, TableFile
-from harness.predicting.tables import line_of, rows_of, summary_of, write_about
+from harness.predicting.tables import Summary, line_of, rows_of, summary_of, write_about
 from harness.predicting.targets import Target
 from harness.runtime.progress import Bar
 from zoo.api import Answer
@@ -35,7 +35,7 @@ class Work:
     model: Model
     count: int  # number of named inputs
     detector: Mapping[str, Any] = field(default_factory=dict)
-    summaries: list[dict[str, Any]] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
     undrawn: list[UserError] = field(default_factory=list)  # overlays and pages that could not be written
     drawing: Path | None = None  # the overlay or page that is being written
@@ -69,7 +69,7 @@ class Work:
                     tick=bar.update,
                     follower=follower,
                 )
-        summary = summary_of(predicted, model.answers) | {"table": table}
+        summary = summary_of(predicted, model.answers, table)
         self._finished(summary)
         self.say(f"{self._place(table)}: {line_of(summary, model.answers)}")
         if predicted.posed is not None:
@@ -114,7 +114,7 @@ class Work:
         """Return the path of a table, or the name of an input whose rows go to standard output."""
         return table if self.request.streams else str(self.request.out / table)
 
-    def _finished(self, summary: dict[str, Any]) -> None:
+    def _finished(self, summary: Summary) -> None:
         self.summaries.append(summary)
         self.write_about()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -15,6 +15,7 @@ from harness.config.schema import RunConfig, Train
 from harness.data.index.index import Split, Video
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.looks import check_passes, passes_of
+from harness.evaluation.prediction import PredictionOptions
 from harness.evaluation.shared_prediction import shared_answers
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
@@ -202,7 +203,7 @@ def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers
     return shared_answers(prepared.world, prepared.model, prepared.splits[split], job.track, **how)
 
 
-def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
+def evaluation_options(config: RunConfig, plan: Plan) -> PredictionOptions:
     """Return the options with which a run predicts whole videos (harness.evaluation.prediction.answers)."""
     return {
         "length": config.train.clip,

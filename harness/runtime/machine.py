@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -136,6 +136,14 @@ class Device(TypedDict):
     memory_gb: NotRequired[int]
 
 
+class Report(TypedDict, total=False):
+    """A line of the child: the outcome for a library, or the devices."""
+
+    name: str
+    error: str | None
+    devices: dict[str, Device]
+
+
 def try_imports(names: Sequence[str] = tuple(HEAVY)) -> tuple[list[Import], dict[str, Device]]:
     """Import libraries one after the other in a child process; return the outcomes and the devices that torch finds.
 
@@ -159,7 +167,7 @@ def try_imports(names: Sequence[str] = tuple(HEAVY)) -> tuple[list[Import], dict
     return found, devices
 
 
-def _child(names: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
+def _child(names: Sequence[str]) -> tuple[list[Report], str]:
     """Return the child's reports, one line per library, and how the child ended if it died."""
     command = [sys.executable, "-m", "harness.runtime.machine", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -87,23 +87,65 @@ def _anchor(table: Table, i: int) -> str:
 # --- one table --------------------------------------------------------------------------------------------------------
 
 
-def _section(table: Table, i: int, reports: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Heading:
+    """The head of a column for the template."""
+
+    name: str
+    classes: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell for the template; ``number``: what the page sorts by, ``reason``: why the row is left out of the ranks."""
+
+    classes: str
+    number: str | None
+    shown: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row for the template; ``words``: what the filter also finds, ``leading``: 1 for the first row of a system."""
+
+    mark: str
+    kind: str
+    words: str
+    leading: int
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table for the template; ``sources``: the footnotes with their numbers."""
+
+    anchor: str
+    title: str
+    plot: Markup
+    columns: list[Heading]
+    rows: list[Line]
+    notes: Sequence[str]
+    sources: list[tuple[int, str]]
+
+
+def _section(table: Table, i: int, reports: Mapping[str, str]) -> Section:
     shown, numbers = columns(table, page=True), sources(table)
     marks = [f"t{i}r{j}" for j in range(len(table.rows))]
     leading = {row.run: mark for row, mark in reversed(list(zip(table.rows, marks, strict=True)))}
     aligned = [(column, wanting(column, table)) for column in shown]
-    return {
-        "anchor": _anchor(table, i),
-        "title": table.title,
-        "plot": Markup(plot(table, marks)),
-        "columns": [{"name": column.name, "classes": _classes(column)} for column in shown],
-        "rows": [
+    return Section(
+        _anchor(table, i),
+        table.title,
+        Markup(plot(table, marks)),
+        [Heading(column.name, _classes(column)) for column in shown],
+        [
             _row(row, mark, aligned, leading[row.run] == mark, reports)
             for row, mark in zip(table.rows, marks, strict=True)
         ],
-        "notes": table.notes,
-        "sources": [(n, _linked(source)) for source, n in numbers.items()],
-    }
+        table.notes,
+        [(n, _linked(source)) for source, n in numbers.items()],
+    )
 
 
 def _classes(column: Column) -> str:
@@ -117,17 +159,13 @@ def _row(
     shown: Sequence[tuple[Column, Callable[[Row], int]]],
     leading: bool,
     reports: Mapping[str, str],
-) -> dict[str, Any]:
-    return {
-        "mark": mark,
-        "kind": row.kind,
-        "words": " ".join((row.kind, row.source, row.span)),
-        "leading": int(leading),
-        "cells": [_cell(column, row, "\u2007" * lacks(row), reports) for column, lacks in shown],
-    }
+) -> Line:
+    words = " ".join((row.kind, row.source, row.span))
+    cells = [_cell(column, row, "\u2007" * lacks(row), reports) for column, lacks in shown]
+    return Line(mark, row.kind, words, int(leading), cells)
 
 
-def _cell(column: Column, row: Row, padding: str, reports: Mapping[str, str]) -> dict[str, Any]:
+def _cell(column: Column, row: Row, padding: str, reports: Mapping[str, str]) -> Cell:
     """Return a cell for the template. ``padding``: spaces of a digit's width, which align the points of a column."""
     text = column.text(row)
     number = column.value(row) if column.value else None
@@ -142,12 +180,8 @@ def _cell(column: Column, row: Row, padding: str, reports: Mapping[str, str]) ->
         shown = _breakable(text)
         if column.name in _NAMES and row.kind == "run" and row.run in reports:
             shown = Markup('<a href="{}">{}</a>').format(reports[row.run], shown)
-    return {
-        "classes": _classes(column),
-        "number": None if number is None else repr(number),
-        "shown": shown,
-        "reason": row.reason if column.name in _NAMES else "",
-    }
+    reason = row.reason if column.name in _NAMES else ""
+    return Cell(_classes(column), None if number is None else repr(number), shown, reason)
 
 
 def _breakable(text: str) -> Markup:

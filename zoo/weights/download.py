@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 from tqdm import tqdm
 
@@ -71,6 +71,13 @@ def download(url: str, target: Path, check: Callable[[Path], None], timeout: flo
         os.replace(part.path, target)
 
 
+class _Noted(TypedDict, total=False):
+    """What is noted about a partial download: its URL, and the ETag or the date of what it is part of."""
+
+    url: str
+    version: str
+
+
 @dataclass
 class _Part:
     """A partial download. ``note`` holds its URL and version; it exists only while the download can be continued."""
@@ -83,13 +90,14 @@ class _Part:
         """Return the number of bytes that exist."""
         return self.path.stat().st_size
 
-    def known(self) -> dict[str, Any]:
+    def known(self) -> _Noted:
         """Return the noted facts about the part: {} if there are none or they cannot be read."""
         try:
             noted = json.loads(self.note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}
-        return noted if isinstance(noted, dict) else {}
+            return _Noted()
+        known = isinstance(noted, dict) and all(isinstance(noted.get(key), str) for key in ("url", "version"))
+        return _Noted(url=noted["url"], version=noted["version"]) if known else _Noted()
 
     def kept(self) -> str:
         """Return the end of a message: the next attempt continues."""
@@ -125,7 +133,7 @@ class _Transfer:
     def run(self) -> None:
         """Complete the part; raise OSError or one of urllib's exceptions if that fails."""
         known = self.part.known()
-        resumable = known.get("url") == self.url and isinstance(known.get("version"), str) and self.part.size() > 0
+        resumable = known.get("url") == self.url and self.part.size() > 0
         if not resumable:
             self._begin_anew()
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.benchmarks.measure import describe, in_child, machine
 from harness.cli.commands.bench import write_json
 from harness.predicting.command import load_model, one_file, split_settings
-from harness.predicting.speed import DEVICE
+from harness.predicting.speed import DEVICE, Timings
 from harness.runtime.machine import cores
 from harness.runtime.terminal import tabulate
 from zoo.text import visible
@@ -63,18 +62,18 @@ def bench_predict(
     known = machine()
     stages = in_child("harness.predicting.speed:stages", *arguments, rounds, threads=1).result
     whole = in_child("harness.predicting.speed:one_pass", *arguments)
-    told: dict[str, Any] = whole.result
+    told: Timings = whole.result
     figures = Figures(
         stages,
         cores(),
-        int(told["frames"]),
+        told["frames"],
         told["frames"] / told["seconds"],
         told["processor"] / told["frames"],
         told["load"],
         told["first_frame"],
         told["first_row"],
         whole.peak_mb,
-        int(told["readings"]),
+        told["readings"],
     )
     print(render(figures, video, model))
     print(describe(known))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.cli.commands.info_edition import limit_is_confirmed
 from harness.config.recipe import read_toml
@@ -141,7 +140,7 @@ def submissions(runs: Path) -> None:
             e["track"],
             e.get("run") or "-",
             e.get("rows"),
-            _official(e),
+            e.get("list") or "none",
             e["sha256"][:12],
             e.get("path", ""),
         ]
@@ -169,10 +168,6 @@ def _unnoted(runs: Path, known: set[str]) -> list[str]:
     return [name for name, manifest in noted.items() if manifest["sha256"] not in known]
 
 
-def _official(entry: dict[str, Any]) -> str:
-    return str(entry.get("list") or "none")
-
-
 def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) -> str:
     """Return how many submissions of the allowed number are made; ``sure``: a note if the limit is unconfirmed."""
     edition, track = visible(edition), visible(track)
@@ -189,7 +184,7 @@ def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) 
     ledger.note(
         runs,
         {
-            "edition": manifest["edition"],
+            "edition": edition,
             "track": manifest["track"],
             "sha256": manifest["sha256"],
             "rows": manifest["rows"],

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -23,13 +23,28 @@ FOLDER = "pack"  # default name of the pack in the data folder
 AGAIN = "its source is read instead"
 
 
+class PackSettings(TypedDict, total=False):
+    """How a file was packed.
+
+    ``size`` and ``quality`` of pictures of raw video, whose frames are ``width`` by ``height``; ``rate`` and ``start``
+    (seconds) of sound; ``turned`` of crops: True if one of them may have an EXIF orientation.
+    """
+
+    size: int
+    quality: int
+    width: int
+    height: int
+    rate: int
+    start: float
+    turned: bool
+
+
 @dataclass(frozen=True)
 class Label:
     """The label of one packed file.
 
     ``source``: digest of the content of the raw file or of the crops. ``rows``: number of frames, or of samples.
-    ``settings``: how it was made: ``size`` and ``quality`` of pictures; ``rate`` and ``start`` of sound; ``turned`` of
-    crops, True if one of them may have an EXIF orientation. ``table``: ``table_sha256`` of a file of pictures.
+    ``table``: ``table_sha256`` of a file of pictures.
     """
 
     stream: str
@@ -38,7 +53,7 @@ class Label:
     rows: int
     bytes: int
     sha256: str
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: PackSettings = field(default_factory=PackSettings)
     version: int = VERSION
     table: str = ""  # "": packed by version 0.1, without checksums of rows
 

@@ -12,7 +12,15 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from harness.data.packed.metadata import Label, arrow_path, label_path, read_label, table_sha256, write_label
+from harness.data.packed.metadata import (
+    Label,
+    PackSettings,
+    arrow_path,
+    label_path,
+    read_label,
+    table_sha256,
+    write_label,
+)
 from harness.io.digests import DAMAGED, checksum
 from harness.io.locks import file_lock, lock_of
 from zoo.errors import UserError
@@ -53,7 +61,7 @@ class Writer:
         self._writer.write_batch(pa.record_batch([pa.array(values, self.schema.field(0).type)], self.schema))
         self.rows += len(values)
 
-    def finish(self, source: str, settings: dict[str, Any]) -> Label:
+    def finish(self, source: str, settings: PackSettings) -> Label:
         """Move the file into its place, then write and return its label."""
         self._flush()
         self._writer.close()

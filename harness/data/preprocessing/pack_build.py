@@ -19,7 +19,7 @@ from harness.data.decoding.picture_headers import picture_size
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
 from harness.data.index.picture_folders import picture_folder, pictures_digest
-from harness.data.packed.metadata import RATE, Label
+from harness.data.packed.metadata import RATE, Label, PackSettings
 from harness.data.packed.reader import open_pictures, open_samples
 from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
 from harness.data.preprocessing.pack_plan import Item, Settings
@@ -180,7 +180,7 @@ def _pictures(video: Path, wanted: Sequence[tuple[str, str]], settings: Settings
             todo.append((stream, name, boxes))
     if not todo:
         return outcomes
-    made = {"size": settings.size, "quality": settings.quality, "width": info.width, "height": info.height}
+    made = PackSettings(size=settings.size, quality=settings.quality, width=info.width, height=info.height)
     try:
         labels = _cut(video, source, todo, made, settings.pack, partial(_share, tick, info.n_frames))
     except (OSError, UserError) as error:
@@ -192,7 +192,7 @@ def _cut(
     video: Path,
     source: str,
     todo: Sequence[tuple[str, str, np.ndarray]],
-    made: dict[str, int],
+    made: PackSettings,
     pack: Path,
     tick: Callable[[int], None],
 ) -> list[Label]:
@@ -210,7 +210,7 @@ def _cut(
         return [writer.finish(source, made) for _, writer, _ in work]
 
 
-def _source(video: Path, name: str, boxes: np.ndarray, made: dict[str, int]) -> Source:
+def _source(video: Path, name: str, boxes: np.ndarray, made: PackSettings) -> Source:
     return Source(
         name,
         video.parent,

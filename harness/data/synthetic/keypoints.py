@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,7 +17,18 @@ NOSE, NECK, MID_HIP = 0, 1, 8
 SIDES = {-1: ((2, 3, 4), 9, (15, 17)), 1: ((5, 6, 7), 12, (16, 18))}
 
 
-def people_json(story: LatentTrajectory, look: Look, frame: int, rng: np.random.Generator) -> dict[str, Any]:
+Points = dict[str, list[int] | list[float]]
+"""A person: part -> x, y and score of each of its points."""
+
+
+class Frame(TypedDict):
+    """A file of OpenPose: everybody in one picture."""
+
+    version: float
+    people: list[Points]
+
+
+def people_json(story: LatentTrajectory, look: Look, frame: int, rng: np.random.Generator) -> Frame:
     """Return the content of one frame's file: everybody in the picture, in an order drawn from `rng`."""
     pairs = list(zip(story.people, look.figures, strict=True))
     seen = [pairs[i] for i in rng.permutation(len(pairs)) if not pairs[i][0].out[frame]]
@@ -27,7 +38,7 @@ def people_json(story: LatentTrajectory, look: Look, frame: int, rng: np.random.
     }
 
 
-def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np.random.Generator) -> dict[str, Any]:
+def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np.random.Generator) -> Points:
     points = body_25(person, figure, frame)
     found = ~np.isnan(points[:, 0])
     points[found] = look.place(frame, figure.centre[frame] + figure.scale * points[found])
@@ -36,7 +47,7 @@ def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np
     rows = np.column_stack([points + jitter, score])
     rows[~found] = 0.0  # OpenPose marks key points that it did not find with zeros
     flat = [round(float(value), 3) for value in rows.ravel()]
-    empty: dict[str, list[float]] = {
+    empty: Points = {
         f"{part}_keypoints_{dim}": [] for dim in ("2d", "3d") for part in ("pose", "face", "hand_left", "hand_right")
     }
     return {"person_id": [-1], **empty, "pose_keypoints_2d": flat}
