@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.api.arguments import Names, PathLike, joined, settings_of
 from harness.api.finished import Run
+from zoo.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.config.schema import RunConfig
 
 
 def run(
@@ -71,6 +74,7 @@ def run(
     }
     flags["adapt"] = [adapt] if isinstance(adapt, str) else adapt
     config = load_usual(_text(recipe), flags, settings_of(settings))
+    _check_devices(config)
     return Run(
         start(config, out=Path(out).expanduser(), name=name, seeds=seeds, after=leave_report, draw=draw_pictures)
     )
@@ -108,7 +112,8 @@ def sweep(
         (post-processed scores if there are any, else raw ones).
 
     Raises:
-        UserError: None of the combinations can be built (code ``sweep-none-built``), or the data cannot be used.
+        UserError: None of the combinations can be built (code ``sweep-none-built``), every training failed
+            (``sweep-all-failed``), or the data cannot be used.
 
     Examples:
         >>> import harness
@@ -125,6 +130,8 @@ def sweep(
     flags = {"track": track, "data_dir": _text(data)}
     combinations = grid(joined(encoders, ";"), joined(fusion), joined(head))
     configs = configurations(_text(recipe), flags, settings_of(settings), combinations)
+    for config in configs:
+        _check_devices(config)
     how, place = How(jobs=jobs), Path(out).expanduser()
     shared, entries = plan_all(configs, place, seeds, how)
     entries = train_all(entries, shared, place, how)
@@ -134,8 +141,18 @@ def sweep(
             block: Mapping[str, Any] = record.scores.get("post") or record.scores.get("raw") or {}
             named = {key: getattr(entry.config, key) for key in ("encoders", "fusion", "head")}
             rows.append({"run": record.name, **named, **block})
+    if not rows:
+        raise UserError("sweep-all-failed", message="; ".join(dict.fromkeys(entry.problem for entry in entries)))
     columns = ["run", "encoders", "fusion", "head", "main", "low", "high"]
     return pd.DataFrame(rows, columns=columns).sort_values("main", ascending=False, ignore_index=True)
+
+
+def _check_devices(config: RunConfig) -> None:
+    """Refuse several devices unless torchrun or SLURM started the script: a run starts the others by its command."""
+    from harness.runtime.distributed import started_from_outside
+
+    if config.devices * config.nodes > 1 and not started_from_outside():
+        raise UserError("api-devices", devices=config.devices, nodes=config.nodes)
 
 
 def _text(path: PathLike | None) -> str | None:

@@ -21,6 +21,7 @@ from harness.predicting.request import Request
 from harness.predicting.row_writers import check_format
 from harness.predicting.tables import table_of
 from harness.predicting.work import Work
+from harness.runs.finished import record_of_run
 from harness.runs.folder import saved_config
 from zoo.errors import UserError
 from zoo.text import visible
@@ -129,6 +130,8 @@ def load_model(
         config = saved_config(folder) if (folder / "config.toml").is_file() else RunConfig()
         if config.trees:
             raise UserError("trees-run")
+        if (record := record_of_run(folder)) is not None and "ensemble" in record.result:
+            raise UserError("predict-ensemble", folder=folder)
         if not config.zero_shot:
             return RunModel(folder, device=device, plugins=plugins, tta=tta)
         if tta:

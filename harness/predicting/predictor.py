@@ -82,7 +82,8 @@ class Predictor:
         self.tracker = Tracker(max_gap=max(1, round(BRIDGE * self.rate)))
         self.frames: deque[_Kept] = deque(maxlen=(self.length - 1) * self.step + 1)
         self.samples = np.zeros(0, np.float32)
-        self.heard_from = 0.0  # seconds of samples[0]
+        self.heard_from = 0.0  # seconds of samples[0], or of the end of the sound if all of it is dropped
+        self.heard = False
         self.posed = Posed()  # counts of person boxes by pose
         self._shape: tuple[int, ...] | None = None  # of the frames so far
         self._last: tuple[float, np.ndarray] | None = None  # time and box of the last face
@@ -108,8 +109,9 @@ class Predictor:
             raise UserError("predictor-sound-rate", got=rate, wanted=", ".join(map(str, sorted(own))))
         if not own:
             return
-        if not len(self.samples) and time is not None:
+        if not self.heard and time is not None:
             self.heard_from = time
+        self.heard = self.heard or bool(len(samples))
         values = samples.astype(np.float32) / 32767 if samples.dtype == np.int16 else samples.astype(np.float32)
         hole = 0 if time is None else self._hole(time, rate)
         silence = np.zeros(max(0, hole), np.float32)
@@ -215,7 +217,7 @@ class Predictor:
         """Drop samples that no window of any branch reaches; the rest begins at a multiple of every branch's grid."""
         until = self.frames[0].time - 2 * max(spec.margin for spec in specs) - 1
         step = 16 * math.lcm(*(spec.grid for spec in specs))
-        drop = int((until - self.heard_from) * specs[0].rate) // step * step
+        drop = min(int((until - self.heard_from) * specs[0].rate), len(self.samples)) // step * step
         if drop > 0:
             self.samples, self.heard_from = self.samples[drop:].copy(), self.heard_from + drop / specs[0].rate
 

@@ -118,14 +118,11 @@ def init_distributed(
     if (devices, nodes) == (1, 1):
         yield single_process(device)
         return
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
+    outside = started_from_outside()
     silence_lightning()
     if device.type == "cuda" and torch.cuda.device_count() < devices:
         raise UserError("devices-too-many", devices=devices, found=torch.cuda.device_count())
-    external = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "LOCAL_RANK" in os.environ
-    children = [] if external else _start_others(devices, nodes)
+    children = [] if outside else _start_others(devices, nodes)
     try:
         world = _connect(device, devices, nodes, precision)
         with report_lost_process():
@@ -135,6 +132,14 @@ def init_distributed(
         dist.destroy_process_group()
     finally:
         _end(children)
+
+
+def started_from_outside() -> bool:
+    """Return True if torchrun, SLURM or another process of this run started this process."""
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    return TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "LOCAL_RANK" in os.environ
 
 
 def silence_lightning() -> None:

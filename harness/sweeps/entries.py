@@ -50,6 +50,12 @@ class Entry:
         return record_of(self.folder) if self.folder else None
 
     @property
+    def problem(self) -> str:
+        """Why it is not finished."""
+        record = self.record
+        return self.reason or (record.reason if record else None) or "there is no record"
+
+    @property
     def done(self) -> bool:
         """True if its run is finished."""
         return (record := self.record) is not None and record.status == "done"

@@ -54,6 +54,8 @@ def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
         (lambda: harness.run(recipe=tmp_path / "nope.toml"), "recipe-unknown"),
         (lambda: harness.run(settings=["seed=1"]), "settings-no-mapping"),  # type: ignore[arg-type]
         (lambda: harness.sweep("face", settings={1: 2}), "settings-no-mapping"),  # type: ignore[dict-item]
+        (lambda: harness.run(encoders="face", settings={"devices": 2}), "api-devices"),
+        (lambda: harness.sweep("face", settings={"nodes": 2}), "api-devices"),
     ):
         with pytest.raises(UserError) as error:
             call()
@@ -163,6 +165,14 @@ def test_without_a_model_the_recipes_ready_one_predicts(real: Path) -> None:
     assert {"p_Anger", "p_Happiness", "p_Neutral"} <= set(chances)
     assert table["present_face"].mean() > 0.9
     assert (table["x1"] > table["x0"]).mean() > 0.9
+
+
+def test_a_sweep_without_a_finished_training_is_an_error(  # type: ignore[no-untyped-def]
+    program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.sweeps.launch.train_all", lambda entries, *_: entries)
+    with refused("sweep-all-failed"):
+        harness.sweep(["frame"], head=["mlp"], data=program.demo, out=tmp_path)
 
 
 @pytest.mark.slow

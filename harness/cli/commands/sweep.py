@@ -103,9 +103,7 @@ def finish(entries: Sequence[Entry], out: Path) -> int:
     print("\n" + to_markdown(leaderboard(record for entry in entries if (record := entry.record) is not None)))
     failed = [entry for entry in entries if not entry.done]
     for entry in failed:
-        record = entry.record
-        reason = entry.reason or (record.reason if record else "there is no record")
-        print(visible(f"failed: {entry.label}: {reason}"))
+        print(visible(f"failed: {entry.label}: {entry.problem}"))
     print(f"{len(entries) - len(failed)} of {len(entries)} combinations are done")
     print("leaderboard of the folder: " + ", ".join(map(str, files)))
     leave_sweep_report([entry.folder for entry in entries if entry.folder is not None], out)

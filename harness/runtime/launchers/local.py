@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, cast
 
 from harness.runtime.launchers.outcomes import Failure, Outcome, attempt, failure_of
@@ -115,7 +117,7 @@ class _Worker:
         self.task: Callable[[Any], Any] | None = None
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=False)
-        with _environment(environment):
+        with _environment(environment), _without_main():
             self.process.start()
         theirs.close()
 
@@ -135,6 +137,17 @@ class _Worker:
             self.process.join()
         self.pipe.close()
         return self.process.exitcode or 0
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module while a process starts, which would run it again: a script without ``if __name__ ...``."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -60,6 +60,8 @@ def test_an_ensemble_is_a_run_of_its_own(program, record, runs: Path) -> None:
     assert '"ensemble of a, b",mean' in board
     assert "from the highest of its members'" in answer.out
     assert "oracle" not in answer.out
+    for command in (("evaluate",), ("predict", program.demo, "--model")):
+        program(*command, runs / "both").refused(f"{command[0]}-ensemble", folder=runs / "both")
     again = program("submit", runs / "both", "--out", runs / "again")
     assert again.code == 0, again.err
     nested = program("ensemble", runs / "both", runs / "a", "--method", "ccc", "--out", runs)

@@ -78,7 +78,7 @@ def listening(*inputs: AudioInput) -> Predictor:
     predictor = Predictor.__new__(Predictor)
     branches = SimpleNamespace(plans=inputs, spec=lambda plan: plan)
     predictor.model = SimpleNamespace(branches=branches)  # type: ignore[assignment]
-    predictor.samples, predictor.heard_from = np.zeros(0, np.float32), 0.0
+    predictor.samples, predictor.heard_from, predictor.heard = np.zeros(0, np.float32), 0.0, False
     return predictor
 
 
@@ -107,3 +107,18 @@ def test_a_model_that_does_not_listen_keeps_no_sound() -> None:
     assert not len(predictor.samples)
     with refused("predictor-sound"):
         predictor.hear(np.ones((8_000, 2), np.int16))
+
+
+def test_sound_goes_on_where_it_ended_however_long_the_silence_was() -> None:
+    spec = AudioInput(16_000, margin=0.1, grid=160)
+    predictor = listening(spec)
+    predictor.hear(np.ones(16_000, np.float32))
+    predictor.frames = deque([SimpleNamespace(time=30.0)])  # type: ignore[arg-type]
+    predictor._forget([spec])
+    assert len(predictor.samples) < 16 * 160
+    for time in (-5.0, 1e5):
+        with refused("predictor-sound-time", got=time, last=1.0):
+            predictor.hear(np.zeros(1_600, np.float32), time=time)
+    predictor.hear(np.full(1_600, 2.0, np.float32))
+    assert predictor.heard_from + len(predictor.samples) / 16_000 == pytest.approx(1.1)
+    assert (predictor.samples[-1_600:] == 2.0).all()

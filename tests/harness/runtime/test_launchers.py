@@ -134,3 +134,17 @@ def test_a_node_that_is_taken_away_loses_nothing(tmp_path: Path) -> None:
     assert set(begun) == {f"item-{i}" for i in range(8)}
     assert len(begun) == 9, begun  # the one that was under way on the lost node, once more
     assert all(begun.count(f"item-{i}") == 1 for i in range(4))
+
+
+def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from harness.runtime.launchers import launcher\n"
+        "from tests.support.launch_tasks import work\n"
+        "print('begins', flush=True)\n"
+        "with launcher('local', 2) as launch:\n"
+        "    print(sorted(launch(work, ['a', 'b'])), flush=True)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "begins\n[(0, 'A'), (1, 'B')]\n"
