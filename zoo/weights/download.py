@@ -72,7 +72,7 @@ def download(url: str, target: Path, check: Callable[[Path], None], timeout: flo
 
 
 class _Noted(TypedDict, total=False):
-    """What is noted about a partial download: its URL, and the ETag or the date of what it is part of."""
+    """The note about a partial download: its URL, and the ETag or the date of the whole file."""
 
     url: str
     version: str

@@ -24,7 +24,7 @@ AGAIN = "its source is read instead"
 
 
 class PackSettings(TypedDict, total=False):
-    """How a file was packed.
+    """The settings with which a file was packed.
 
     ``size`` and ``quality`` of pictures of raw video, whose frames are ``width`` by ``height``; ``rate`` and ``start``
     (seconds) of sound; ``turned`` of crops: True if one of them may have an EXIF orientation.
