@@ -112,7 +112,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         cut = _cut_notes(path, container.format.name)
     with open_media(path) as container:  # opened again, because seeking back is not exact in every container
         stream = _video_stream(container, path)
-        first = _first_frame(container, path)
+        first = _first_frame(container, path, len(packets.stamps))
         display = Display.of(stream, first)
         in_order = _in_order(packets, first)
         line = None if in_order else line_of_packets(packets, base)
@@ -242,7 +242,7 @@ def read_pictures(
         stream.thread_type, stream.thread_count = "AUTO", threads
         try:
             for frame, rows in _rows(container, stream, packets, path):
-                painter = painter or Painter(Display.of(stream, frame))
+                painter = painter or Painter(Display.of(stream, frame), path)
                 first = first or (frame.width, frame.height)
                 if (frame.width, frame.height) != first:
                     raise UserError(
@@ -320,9 +320,12 @@ def _packets(container: InputContainer, stream: VideoStream, path: Path) -> Pack
     return packets
 
 
-def _first_frame(container: InputContainer, path: Path) -> VideoFrame:
+def _first_frame(container: InputContainer, path: Path, count: int) -> VideoFrame:
     stream = _video_stream(container, path)
     try:
-        return next(decoded(container, stream))
-    except (av.FFmpegError, StopIteration) as error:
+        first = next(decoded(container, stream), None)
+    except av.FFmpegError as error:
         raise UserError("video-first-frame", file=path, reason=reason_of(error)) from error
+    if first is None:
+        raise UserError("video-no-frame-decoded", file=path, count=count)
+    return first

@@ -163,6 +163,18 @@ def test_frames_before_the_first_key_picture_are_filled(tmp_path: Path) -> None:
     assert abs(means[0] - shade(key)) < 3  # the first picture there is
 
 
+def test_a_video_without_a_key_picture_has_no_frame_that_decodes(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "whole.mp4", with_audio=False, n_frames=20)
+    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(tmp_path / "cut.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in [p for p in source.demux(video=0) if p.pts is not None][1:]:
+            packet.stream = stream
+            target.mux(packet)
+    for read in (probe, lambda path: next(read_frames(path))):
+        with refused("video-no-frame-decoded", file=tmp_path / "cut.mkv", count=19):
+            read(tmp_path / "cut.mkv")
+
+
 def test_cover_picture_is_not_the_video(tmp_path: Path) -> None:
     write_click_video(tmp_path / "plain.mp4", n_frames=10, click_frame=2)
     with av.open(str(tmp_path / "plain.mp4")) as source, av.open(str(tmp_path / "cover.mp4"), "w") as target:
