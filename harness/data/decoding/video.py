@@ -147,10 +147,17 @@ def _choice(container: InputContainer, stream: VideoStream) -> tuple[tuple[str, 
 def _cut_notes(path: Path, form: str) -> tuple[str, ...]:
     """Return a note if a file seems to be cut short, but its header does not say how long it should be."""
     if ends_inside_packet(path):
-        return ("the file ends inside a packet, so the end of the video is missing",)
+        return ("the file ends inside a packet, so its end is missing",)
     if lacks_end_mark(path, form):
-        return ("the file has no end mark, so the end of the video may be missing",)
+        return ("the file has no end mark, so its end may be missing",)
     return ()
+
+
+def warn_if_cut(path: Path) -> None:
+    """Log a warning if a file of sound alone seems to be cut short; ``probe`` does so for videos."""
+    with open_media(path) as container:
+        form = container.format.name
+    _warn(path, _cut_notes(path, form))
 
 
 def _time_notes(line: TimeLine) -> Iterator[str]:
