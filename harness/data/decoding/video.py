@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from harness.data.decoding.containers import ends_inside_packet, is_playlist, is_still, moving_streams, video_stream
 from harness.data.decoding.display import Display, Painter, Size
-from harness.data.decoding.file_ends import lacks_end_mark
+from harness.data.decoding.file_ends import ends_inside_pes, lacks_end_mark
 from harness.data.decoding.time_line import (
     Packets,
     TimeLine,
@@ -146,7 +146,7 @@ def _choice(container: InputContainer, stream: VideoStream) -> tuple[tuple[str, 
 
 def _cut_notes(path: Path, form: str) -> tuple[str, ...]:
     """Return a note if a file seems to be cut short, but its header does not say how long it should be."""
-    if ends_inside_packet(path):
+    if ends_inside_packet(path) or ends_inside_pes(path, form):
         return ("the file ends inside a packet, so its end is missing",)
     if lacks_end_mark(path, form):
         return ("the file has no end mark, so its end may be missing",)
