@@ -200,8 +200,8 @@ def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> 
     if not survey.packets:
         raise UserError("video-no-frames", file=path)
     complete = survey.is_complete(container, stream)
-    stamps, skips = sorted(set(survey.stamps)), frozenset(survey.skips)
-    return Packets(stamps, sorted(survey.order), survey.packets, complete, sound.mended, skips)
+    skips = frozenset(survey.skips)
+    return Packets(sorted(set(survey.stamps)), sorted(survey.order), survey.packets, complete, sound.mended, skips)
 
 
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
