@@ -13,7 +13,7 @@ from harness.data.decoding.audio import check_length, read_sound
 from harness.data.decoding.display import Size
 from harness.data.decoding.jpeg import resize
 from harness.data.decoding.pictures import pictures_in, read_picture
-from harness.data.decoding.video import VideoInfo, probe, read_pictures
+from harness.data.decoding.video import VideoInfo, probe, read_pictures, warn_if_cut
 from harness.data.streams.sources import ASSUMED_RATE
 from zoo.errors import UserError
 from zoo.files import name_key
@@ -88,6 +88,7 @@ def open_input(path: Path, kind: str) -> Media:
         return Media(VideoInfo(path, width, height, np.zeros(1), 0.0, has_audio=False), "image")
     if kind == "sound":
         check_length(path)
+        warn_if_cut(path)
         sound = read_sound(path, SOUND_RATE)
         seconds = 0.0 if sound is None else len(sound.samples) / SOUND_RATE
         if not seconds:

@@ -15,6 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from harness.data.decoding.time_line import SteadyClock
 from harness.data.decoding.video import open_media, read_frames
 from harness.io.atomic import atomic
 from harness.predicting.marks import CONTAINERS, MARK
@@ -101,7 +102,7 @@ class _Sound:
     """
 
     def __init__(self, source: InputContainer, out: OutputContainer, container: str, start: float) -> None:
-        self.out, self.start = out, start
+        self.out = out
         self.stream: AudioStream | None = next(iter(source.streams.audio), None)
         if self.stream is None or self.stream.codec_context is None:
             self.stream, self.packets = None, iter(())
@@ -116,7 +117,10 @@ class _Sound:
             rate = _aac_rate(self.stream.rate)
             self.target = out.add_stream("aac", rate=rate, layout=layout)
             self.pieces = av.AudioResampler("fltp", layout, rate, frame_size=_AAC_FRAME)
-        self.packets = self._encoded(source, self.stream)
+        self.ticks = 1 / float(self.stream.time_base or 1)
+        self.clock, self.shift = SteadyClock(self.ticks), round(start * self.ticks)
+        self.length, self.last = 0.0, 0
+        self.packets = (self._copied if self.copies else self._encoded)(source, self.stream)
         self.next: Packet[Any] | None = next(self.packets, None)
 
     packets: Iterator[Packet[Any]]
@@ -131,27 +135,42 @@ class _Sound:
             self.out.mux(self.next)
             self.next = next(self.packets, None)
 
-    def _encoded(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]]:
-        """Yield packets with times counted from the first picture; sound before it is left out."""
-        shift = round(self.start / float(stream.time_base or 1))
+    def _copied(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]]:
         for packet in source.demux(stream):
             if packet.dts is None:
                 continue
-            if self.copies:
-                stamp = packet.dts if packet.pts is None else packet.pts
-                if stamp < shift:
-                    continue
-                packet.pts, packet.dts = stamp - shift, packet.dts - shift
+            stamp = packet.dts if packet.pts is None else packet.pts
+            time = self._time(stamp, packet.duration or 0)
+            if time is not None:
+                packet.pts, packet.dts = time, packet.dts + time - stamp
                 packet.stream = self.target
                 yield packet
+
+    def _encoded(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]]:
+        for packet in source.demux(stream):
+            if packet.dts is None:
                 continue
             for frame in packet.decode():
-                if frame.pts is None or frame.pts < shift:
+                length = frame.samples / frame.sample_rate * self.ticks
+                time = None if frame.pts is None else self._time(frame.pts, length)
+                if time is None:
                     continue
-                frame.pts -= shift
+                frame.pts = time
                 for piece in self.pieces.resample(frame):
                     yield from self.target.encode(piece)
-        if not self.copies:
-            for piece in self.pieces.resample(None):
-                yield from self.target.encode(piece)
-            yield from self.target.encode(None)
+        for piece in self.pieces.resample(None):
+            yield from self.target.encode(piece)
+        yield from self.target.encode(None)
+
+    def _time(self, stamp: int, length: float) -> int | None:
+        """Return the ticks from the first picture to sound of a length; None if it is left out.
+
+        The clock goes on if the file's restarts, as for the pictures and the sound that are predicted. Sound before the
+        first picture is left out, and so is what goes back: no container takes it.
+        """
+        time = round(self.clock(stamp, self.length)) - self.shift
+        self.length = length
+        if time < self.last:
+            return None
+        self.last = time
+        return time

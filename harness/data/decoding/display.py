@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
+
+from zoo.errors import UserError
 
 Size = tuple[int, int]  # width, height
 
@@ -24,6 +29,10 @@ _SQUARE = Fraction(1, 100)
 _WIDEST = 4  # a pixel aspect ratio above this, or below its inverse, means a damaged header
 
 _OFF = 10.0  # a matrix more than these degrees off a quarter turn gets a warning
+
+# Colour matrices of ISO/IEC 23091-2, table 4, that decoders pass on, but FFmpeg's scaler does not convert.
+_MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 11: "SMPTE ST 2085", 14: "ICtCp", 15: "IPT-C2"}
+_MATRICES |= {12: "chromaticity-derived", 13: "chromaticity-derived constant luminance"}
 
 _HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 
@@ -146,12 +155,15 @@ class Painter:
     HDR thousands of times more.
     """
 
-    def __init__(self, display: Display) -> None:
-        self.display = display
+    def __init__(self, display: Display, path: Path) -> None:
+        self.display, self.path = display, path
         self._converters: dict[Size | None, VideoReformatter] = {}
 
     def __call__(self, frame: VideoFrame, size: Size | None) -> np.ndarray:
-        """Return the frame as uint8 RGB (H, W, 3), in ``size`` (width, height), or in its shown size if None."""
+        """Return the frame as uint8 RGB (H, W, 3), in ``size`` (width, height), or in its shown size if None.
+
+        Raise UserError if FFmpeg cannot convert its colours.
+        """
         turn = self.display.turn
         if size is None:
             width, height = self.display.stretched(frame)
@@ -161,21 +173,25 @@ class Painter:
             how = _SHRINK
         colours = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
         converter = self._converters.setdefault(size, VideoReformatter())
-        # One thread: by default FFmpeg starts one per core for every picture, which takes longer than the conversion.
-        shown = converter.reformat(
-            frame,
-            width,
-            height,
-            "rgb24",
-            interpolation=how,
-            threads=1,
-            **(colours if self.display.converted else {}),
-        )
+        try:
+            # By default FFmpeg starts a thread per core for every picture, which takes longer than the conversion.
+            shown = converter.reformat(
+                frame,
+                width,
+                height,
+                "rgb24",
+                interpolation=how,
+                threads=1,
+                **(colours if self.display.converted else {}),
+            )
+        except av.FFmpegError as error:
+            matrix = _MATRICES.get(int(frame.colorspace))
+            if error.errno != errno.EOPNOTSUPP or matrix is None:
+                raise
+            raise UserError("video-colours-unknown", file=self.path, matrix=matrix) from error
         return turn(np.asarray(shown.to_ndarray(), np.uint8))
 
 
 def _converts_hdr() -> bool:
     """Return True if this PyAV passes transfer functions to FFmpeg's scaler, which converts them from FFmpeg 8 on."""
-    import av
-
     return int(av.__version__.split(".")[0]) >= 18

@@ -1,4 +1,4 @@
-"""Find GIF and ASF (WMV) files that are cut short, by their block structure: FFmpeg reads them without an error."""
+"""Find GIF, ASF (WMV), Ogg and MPEG program files that are cut short, by their blocks: FFmpeg reads them silently."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 from struct import unpack_from
+from typing import TypeVar
 from uuid import UUID
 
 Data = bytes | mmap.mmap
+Found = TypeVar("Found")
 
 _TRAILER, _EXTENSION, _IMAGE, _PADDING = 0x3B, 0x21, 0x2C, 0x00  # what a block of a GIF begins with
 _ASF_HEADER = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le
@@ -16,6 +18,9 @@ _ASF_PROPERTIES = UUID("8cabdca1-a947-11cf-8ee4-00c00c205365").bytes_le
 _ASF_DATA = UUID("75b22636-668e-11cf-a6d9-00aa0062ce6c").bytes_le
 _ASF_BEGIN, _ASF_OBJECT = 30, 24  # bytes of the header's own fields, and of an object's GUID and size
 _ASF_FLAGS, _BROADCAST = 88, 1  # place of the flags among the properties; a broadcast does not know its size
+_START, _PACK, _PROGRAM_END = b"\0\0\1", b"\0\0\1\xba", b"\xb9"  # of MPEG program streams
+_PACK_BYTES, _OLD_PACK_BYTES = 14, 12  # of a pack's header, in MPEG-2 and in MPEG-1
+_OGG_PAGE, _OGG_HEADER, _OGG_END = b"OggS\0", 27, 4  # mark of a page, bytes of its header, flag of a stream's last one
 
 
 def missing_end(path: Path, form: str) -> str:
@@ -30,11 +35,21 @@ def missing_end(path: Path, form: str) -> str:
 
 
 def lacks_end_mark(path: Path, form: str) -> bool:
-    """Return True if a GIF ends after a whole block, but without its end mark.
+    """Return True if a GIF ends after a whole block, but without its end mark, or if an Ogg file has none.
 
-    It may be cut there; a few programs never write the mark.
+    It may be cut there; a few programs, and recordings of a broadcast, never write the mark.
     """
+    if form == "ogg":
+        return not _looked_at(path, _ogg_has_end)
     return form == "gif" and _looked_at(path, gif_end) == "unmarked"
+
+
+def ends_inside_pes(path: Path, form: str) -> bool:
+    """Return True if an MPEG program stream (``.mpg``, ``.vob``) ends inside one of its packets.
+
+    One that ends after a packet may be whole: many lack the end code, and none says its length.
+    """
+    return form == "mpeg" and _looked_at(path, _last_pack_is_cut)
 
 
 def gif_end(data: Data) -> str:
@@ -61,7 +76,7 @@ def gif_end(data: Data) -> str:
     return "unmarked" if at == len(data) else "cut"
 
 
-def _looked_at(path: Path, look: Callable[[Data], str]) -> str:
+def _looked_at(path: Path, look: Callable[[Data], Found]) -> Found:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return look(data)
 
@@ -80,6 +95,27 @@ def _after_parts(data: Data, at: int) -> int:
     while length := data[at]:
         at += length + 1
     return at + 1
+
+
+def _ogg_has_end(data: Data) -> bool:
+    """Return True if the last page is whole and ends its stream (RFC 3533, section 6)."""
+    at = data.rfind(_OGG_PAGE)
+    begin = at + _OGG_HEADER
+    if at < 0 or begin > len(data):
+        return at < 0  # no Ogg file at all, which a decoder must tell, or an incomplete header
+    parts = data[begin - 1]
+    return data[at + 5] & _OGG_END != 0 and begin + parts + sum(data[begin : begin + parts]) <= len(data)
+
+
+def _last_pack_is_cut(data: Data) -> bool:
+    """Follow the packets of the last pack (ISO/IEC 13818-1, 2.5.3, and 11172-1, 2.4.3, whose packs have 12 bytes)."""
+    at = data.rfind(_PACK)
+    if at < 0 or at + _PACK_BYTES > len(data):
+        return at >= 0
+    at += _PACK_BYTES + (data[at + 13] & 7) if data[at + 4] >> 6 == 1 else _OLD_PACK_BYTES
+    while data[at : at + 3] == _START and data[at + 3 : at + 4] != _PROGRAM_END:
+        at += 6 + int.from_bytes(data[at + 4 : at + 6], "big")
+    return at > len(data)
 
 
 def _missing_of_asf(data: Data) -> str:

@@ -79,7 +79,8 @@ def _by_ffmpeg(path: Path) -> np.ndarray:
                 raise UserError("image-unreadable", file=path, reason="it is stored in tiles, as phones write HEIC")
             check_picture(path, stream.width, stream.height)
             frame = next(container.decode(stream))
-            return _upright(path, Painter(Display())(frame, None))  # PyAV cannot list the side data of some pictures
+            # Not the frame's own display: PyAV cannot list the side data of some pictures.
+            return _upright(path, Painter(Display(), path)(frame, None))
     except UserError as error:
         if error.code != "video-unreadable":
             raise

@@ -37,7 +37,7 @@ def known_video(path: Path) -> KnownVideo:
         return {"times": info.times, "said": np.array(json.dumps(said | {"reading": info.reading}))}
 
     memo = ReadCache(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
-    found = kept(memo, path, f"video {video_module.VERSION}, notes 3", probe)
+    found = kept(memo, path, f"video {video_module.VERSION}, notes 4", probe)
     said = json.loads(str(found["said"]))
     width, height = said["size"]
     return KnownVideo(found["times"], (width, height), said["guessed"], tuple(said["notes"]), said["reading"])

@@ -38,6 +38,10 @@ _ONE_EACH = ("mp4", "matroska", "avi")
 # Share of steps between pictures that are within 10 % of the median step, from which a rate counts as steady.
 _STEADY = 0.95
 
+# Bytes. A packet of MPEG-4 that only says that the picture stays as it was (vop_coded = 0) has no more; a picture may
+# be as short.
+_LONGEST_SKIP = 19
+
 _ASSUMED_RATE = 25.0  # frames per second of a raw stream that has no rate; FFmpeg assumes the same
 
 
@@ -48,6 +52,7 @@ class Packets:
     ``stamps``: presentation time stamps of the pictures that are shown, sorted and unique, in the stream's time base.
     ``order``: their decoding time stamps, sorted. ``count``: number of all packets. ``complete``: True if the packets
     determine the whole time line. ``sound_mended``: True if the sound lacks time stamps or its clock restarts.
+    ``skips``: those of ``stamps`` that may have no picture of their own, although nothing is damaged.
     """
 
     stamps: list[int]
@@ -55,6 +60,7 @@ class Packets:
     count: int
     complete: bool
     sound_mended: bool = False
+    skips: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,7 @@ class _Survey:
     first: int | None = None  # the first packet's stamp, shown or not
     least: int | None = None
     begins_with_key: bool = False
+    skips: set[int] = field(default_factory=set)
 
     def add(self, packet: Packet[Stream], stream: VideoStream) -> None:
         stamp = packet.dts if packet.pts is None else packet.pts
@@ -112,6 +119,8 @@ class _Survey:
             if stamp is not None:
                 self.stamps.append(stamp)
                 self.order.append(stamp if packet.dts is None else packet.dts)
+                if stream.codec_context.name == "mpeg4" and packet.size <= _LONGEST_SKIP:
+                    self.skips.add(stamp)
 
     def is_complete(self, container: InputContainer, stream: VideoStream) -> bool:
         name = container.format.name
@@ -191,7 +200,8 @@ def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> 
     if not survey.packets:
         raise UserError("video-no-frames", file=path)
     complete = survey.is_complete(container, stream)
-    return Packets(sorted(set(survey.stamps)), sorted(survey.order), survey.packets, complete, sound.mended)
+    skips = frozenset(survey.skips)
+    return Packets(sorted(set(survey.stamps)), sorted(survey.order), survey.packets, complete, sound.mended, skips)
 
 
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

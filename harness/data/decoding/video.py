@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from harness.data.decoding.containers import ends_inside_packet, is_playlist, is_still, moving_streams, video_stream
 from harness.data.decoding.display import Display, Painter, Size
-from harness.data.decoding.file_ends import lacks_end_mark
+from harness.data.decoding.file_ends import ends_inside_pes, lacks_end_mark
 from harness.data.decoding.time_line import (
     Packets,
     TimeLine,
@@ -112,16 +112,18 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         cut = _cut_notes(path, container.format.name)
     with open_media(path) as container:  # opened again, because seeking back is not exact in every container
         stream = _video_stream(container, path)
-        first = _first_frame(container, path)
+        first = _first_frame(container, path, len(packets.stamps))
         display = Display.of(stream, first)
         in_order = _in_order(packets, first)
         line = None if in_order else line_of_packets(packets, base)
+        by_order = not in_order and container.format.name == "avi"  # in version 1, which so took no notice of gaps
+        rows = _other_rows(path, packets, first) if by_order else ""
     line = line or _decoded_line(path, packets)
     notes = (*choice, *cut, *_time_notes(line), *display.notes())
     _warn(path, notes)
     width, height = display.size(first)
     times = _other_times(line, packets, base)
-    parts = (times, "sound 2" if packets.sound_mended else "", display.reading, other_stream)
+    parts = (times, "sound 2" if packets.sound_mended else "", display.reading, other_stream, rows)
     reading = ", ".join(part for part in parts if part)
     return VideoInfo(
         path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading, display.scale(first)
@@ -144,11 +146,18 @@ def _choice(container: InputContainer, stream: VideoStream) -> tuple[tuple[str, 
 
 def _cut_notes(path: Path, form: str) -> tuple[str, ...]:
     """Return a note if a file seems to be cut short, but its header does not say how long it should be."""
-    if ends_inside_packet(path):
-        return ("the file ends inside a packet, so the end of the video is missing",)
+    if ends_inside_packet(path) or ends_inside_pes(path, form):
+        return ("the file ends inside a packet, so its end is missing",)
     if lacks_end_mark(path, form):
-        return ("the file has no end mark, so the end of the video may be missing",)
+        return ("the file has no end mark, so its end may be missing",)
     return ()
+
+
+def warn_if_cut(path: Path) -> None:
+    """Log a warning if a file of sound alone seems to be cut short; ``probe`` does so for videos."""
+    with open_media(path) as container:
+        form = container.format.name
+    _warn(path, _cut_notes(path, form))
 
 
 def _time_notes(line: TimeLine) -> Iterator[str]:
@@ -190,6 +199,23 @@ def _other_times(line: TimeLine, packets: Packets, base: float) -> str:
     before = line_of_packets(packets, base) if packets.stamps else None
     same = before is not None and before.start == line.start and np.array_equal(before.times, line.times)
     return "" if same else "times 2"
+
+
+def _other_rows(path: Path, packets: Packets, first: VideoFrame) -> str:
+    """Return a tag if a packet of an AVI file gives no picture: in version 1, the later ones were in earlier rows.
+
+    Only a file that is likely to have such packets is decoded, because others would be decoded for nothing.
+    """
+    if not packets.skips and first.pts in (None, packets.stamps[0]):
+        return ""
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        stream.thread_type = "AUTO"
+        try:
+            count = sum(1 for _ in decoded(container, stream))
+        except av.FFmpegError:  # reported when the pictures are read
+            return ""
+    return "rows 2" if count < len(packets.stamps) else ""
 
 
 @lru_cache(maxsize=4096)
@@ -242,7 +268,7 @@ def read_pictures(
         stream.thread_type, stream.thread_count = "AUTO", threads
         try:
             for frame, rows in _rows(container, stream, packets, path):
-                painter = painter or Painter(Display.of(stream, frame))
+                painter = painter or Painter(Display.of(stream, frame), path)
                 first = first or (frame.width, frame.height)
                 if (frame.width, frame.height) != first:
                     raise UserError(
@@ -267,8 +293,9 @@ def _rows(
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Yield each picture with the number of rows of the time line that it fills.
 
-    A picture's row is that of its time stamp. If the decoder skipped pictures that it could not decode, the previous
-    picture fills their rows too (the first picture, if there is no previous one), so that all others keep their rows.
+    A picture's row is that of its time stamp. If a packet gives no picture, because it cannot be decoded or says that
+    nothing changes, the previous picture fills its row too (the first picture, if there is no previous one), so that
+    all others keep their rows.
     """
     frames = decoded(container, stream)
     first = next(frames, None)
@@ -279,20 +306,24 @@ def _rows(
         yield from ((frame, 1) for frame in frames)
         return
     stamps = packets.stamps
-    by_order = container.format.name == "avi"  # AVI has no time stamps, and FFmpeg's guesses are out of order
-    waiting, begin, done = first, 0, 1 if by_order or first.pts is None else max(1, bisect_right(stamps, first.pts))
-    filled = done - 1
+    waiting, begin, done = first, 0, 1 if first.pts is None else max(1, bisect_right(stamps, first.pts))
+    filled = _undecodable(packets, 0, done - 1)
     _refuse_holes(path, filled, len(stamps))  # checked early too: most callers stop at the last frame that they need
     for frame in frames:
-        upto = done + 1 if by_order or frame.pts is None else bisect_right(stamps, frame.pts)
+        upto = done + 1 if frame.pts is None else bisect_right(stamps, frame.pts)
         if upto <= done or done == len(stamps):
             continue
-        filled += upto - done - 1
+        filled += _undecodable(packets, done, upto - 1)
         _refuse_holes(path, filled, len(stamps))
         yield waiting, upto - 1 - begin
         waiting, begin, done = frame, upto - 1, upto
-    _refuse_holes(path, filled + len(stamps) - done, len(stamps))
+    _refuse_holes(path, filled + _undecodable(packets, done, len(stamps)), len(stamps))
     yield waiting, len(stamps) - begin
+
+
+def _undecodable(packets: Packets, begin: int, end: int) -> int:
+    """Return how many rows without a picture of their own are due to damage: packets may say that nothing changes."""
+    return sum(stamp not in packets.skips for stamp in packets.stamps[begin:end])
 
 
 def _broke_off(path: Path, done: int, count: int, error: Exception) -> UserError:
@@ -320,9 +351,12 @@ def _packets(container: InputContainer, stream: VideoStream, path: Path) -> Pack
     return packets
 
 
-def _first_frame(container: InputContainer, path: Path) -> VideoFrame:
+def _first_frame(container: InputContainer, path: Path, count: int) -> VideoFrame:
     stream = _video_stream(container, path)
     try:
-        return next(decoded(container, stream))
-    except (av.FFmpegError, StopIteration) as error:
+        first = next(decoded(container, stream), None)
+    except av.FFmpegError as error:
         raise UserError("video-first-frame", file=path, reason=reason_of(error)) from error
+    if first is None:
+        raise UserError("video-no-frame-decoded", file=path, count=count)
+    return first

@@ -109,6 +109,23 @@ def test_sound_at_a_rate_that_aac_has_not(tmp_path: Path, rate: int, made: int) 
     assert abs(places[0] - places[1]) < 0.002
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("aac", ".mp4"), ("aac", ".mkv"), ("mp2", ".mp4")])
+def test_sound_of_joined_files_goes_on_after_the_join(tmp_path: Path, codec: str, suffix: str) -> None:
+    """The clock of a transport stream begins again there; sound is heard when it is for the models."""
+    write_click_video(tmp_path / "one.ts", n_frames=40, click_frame=20, audio_codec=codec)
+    (tmp_path / "a.ts").write_bytes((tmp_path / "one.ts").read_bytes() * 2)
+    target = tmp_path / f"o{suffix}"
+    write_overlay(target, predicted(tmp_path / "a.ts"), ANSWERS)
+    clicks = []
+    for path in (tmp_path / "a.ts", target):
+        sound = read_sound(path)
+        assert sound is not None
+        loud = np.flatnonzero(np.abs(sound.samples) > 0.3) / sound.rate + sound.start
+        clicks.append([loud[0], loud[-1]])
+    assert clicks[0][1] - clicks[0][0] > 1
+    np.testing.assert_allclose(clicks[1], clicks[0], atol=2e-3)
+
+
 def test_what_ffmpeg_cannot_do_is_not_blamed_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_click_video(tmp_path / "a.mp4", n_frames=12, click_frame=None)
 

@@ -246,4 +246,20 @@ def test_the_end_of_a_cut_transport_stream_is_missed(tmp_path: Path) -> None:
     assert not open_input(tmp_path / "a.ts", "video").info.notes
     cut = tmp_path / "cut.ts"
     cut.write_bytes(whole[: len(whole) * 6 // 10 // 188 * 188 + 75])
-    assert any("end of the video is missing" in note for note in open_input(cut, "video").info.notes)
+    assert any("its end is missing" in note for note in open_input(cut, "video").info.notes)
+
+
+def test_the_end_of_cut_sound_is_missed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.ogg"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        noise = np.random.default_rng(0).normal(0, 3000, (1, 960 * 100)).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, "s16", "mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    open_input(path, "sound")
+    assert caplog.text == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    open_input(path, "sound")
+    assert str(path) in caplog.text
+    assert "no end mark" in caplog.text

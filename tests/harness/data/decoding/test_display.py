@@ -16,6 +16,7 @@ from harness.data.decoding import display
 from harness.data.decoding.probe_cache import known_video, video_digest
 from harness.data.decoding.video import probe, read_frames, read_pictures
 from harness.io.hashing import file_digest
+from tests.support.refusals import refused
 
 WIDTH, HEIGHT = 96, 64
 
@@ -34,7 +35,14 @@ def scene() -> np.ndarray:
     return out
 
 
-def write(path: Path, *, turn: list[int] | None = None, aspect: Fraction | None = None, hdr: int = 0) -> Path:
+def write(
+    path: Path,
+    *,
+    turn: list[int] | None = None,
+    aspect: Fraction | None = None,
+    hdr: int = 0,
+    colours: int | None = None,
+) -> Path:
     with av.open(str(path), "w") as container:
         options = {"x265-params": "log-level=none"} if hdr else {"crf": "4"}
         stream = container.add_stream("libx265" if hdr else "libx264", rate=25, options=options)
@@ -43,6 +51,8 @@ def write(path: Path, *, turn: list[int] | None = None, aspect: Fraction | None 
             stream.codec_context.sample_aspect_ratio = aspect
         if turn:
             stream.set_display_matrix(turn)
+        if colours is not None:
+            stream.colorspace = colours
         if hdr:
             stream.color_trc, stream.color_primaries, stream.colorspace = hdr, 9, 9
         for _ in range(12):
@@ -126,6 +136,14 @@ def test_what_is_kept_of_a_video_depends_on_how_it_is_read(tmp_path: Path, monke
     assert known_video(turned).size == (WIDTH, HEIGHT)
     (tmp_path / "bad.mp4").write_text("no video")
     assert video_digest(tmp_path / "bad.mp4") == file_digest(tmp_path / "bad.mp4")
+
+
+@pytest.mark.parametrize(("colours", "name"), [(8, "YCgCo"), (14, "ICtCp")])
+def test_colours_that_cannot_be_converted_are_named(tmp_path: Path, colours: int, name: str) -> None:
+    path = write(tmp_path / "a.mp4", colours=colours)
+    with refused("video-colours-unknown", file=path, matrix=name):
+        next(read_frames(path))
+    assert next(read_frames(write(tmp_path / "b.mp4", colours=9))).shape == (HEIGHT, WIDTH, 3)
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])

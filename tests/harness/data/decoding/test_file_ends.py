@@ -1,4 +1,4 @@
-"""GIF and WMV files that are cut short, which FFmpeg reads without an error."""
+"""GIF, WMV, Ogg and MPEG files that are cut short, which FFmpeg reads without an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from harness.data.decoding.file_ends import gif_end
+from harness.data.decoding.file_ends import ends_inside_pes, gif_end, lacks_end_mark
 from harness.data.decoding.video import probe, read_frames
 from tests.support.refusals import Part, refused
 
@@ -62,6 +62,41 @@ def test_every_cut_of_a_gif_is_seen(tmp_path: Path) -> None:
     assert {gif_end(whole[:length]) for length in range(6, 5000)} <= {"cut", "unmarked"}
     unknown = path.read_bytes()[:-1] + b"\x99 of no known kind"
     assert gif_end(unknown) == "whole"
+
+
+@pytest.mark.parametrize("junk", [b"", b"TAG of another program"])
+def test_a_cut_ogg_is_noted(tmp_path: Path, junk: bytes) -> None:
+    path = tmp_path / "a.ogv"
+    whole = write(path, "libvpx", "ogg", "yuv420p")
+    path.write_bytes(whole + junk)
+    assert (probe(path).n_frames, probe(path).notes) == (FRAMES, ())
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    info = probe(path)
+    assert 0 < info.n_frames < FRAMES
+    assert [note for note in info.notes if "no end mark" in note]
+    last = whole.rindex(b"OggS")
+    assert not lacks_end_mark(path, "mp4")
+    for length in (last, last + 5, last + 26, last + 27, last + 28, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert lacks_end_mark(path, "ogg"), length
+
+
+@pytest.mark.parametrize(
+    ("codec", "form", "end"),
+    [("mpeg2video", "vob", b""), ("mpeg2video", "vob", b"\0\0\1\xb9"), ("mpeg1video", "mpeg", b"")],
+)
+def test_an_mpeg_file_that_ends_inside_a_packet_is_noted(tmp_path: Path, codec: str, form: str, end: bytes) -> None:
+    path = tmp_path / "a.mpg"
+    whole = write(path, codec, form, "yuv420p").removesuffix(b"\0\0\1\xb9")
+    for rest in (end, end + bytes(100)):
+        path.write_bytes(whole + rest)
+        assert probe(path).notes == ()
+    cut = len(whole) * 6 // 10 // 2048 * 2048
+    path.write_bytes(whole[:cut])
+    assert not ends_inside_pes(path, "mpeg"), "a file may end after any packet"
+    for length in (cut + 8, cut + 40, cut + 1000):
+        path.write_bytes(whole[:length])
+        assert probe(path).notes == ("the file ends inside a packet, so its end is missing",), length
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.97])

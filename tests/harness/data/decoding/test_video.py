@@ -64,6 +64,53 @@ def test_h264_in_avi_comes_in_order_although_its_time_stamps_do_not(tmp_path: Pa
     np.testing.assert_allclose(probe(path).times, np.arange(30) / 25)
 
 
+def not_coded(picture: bytes) -> bytes:
+    """Return a packet of MPEG-4 that says: as before (ISO/IEC 14496-2, 6.2.5, vop_coded = 0), at a picture's time."""
+    begin = picture.rindex(b"\0\0\1\xb6") + 4
+    bits = f"{int.from_bytes(picture[begin : begin + 4], 'big'):032b}"
+    end = bits.index("0", 2) + 2 + 5 + 1  # its kind, whole seconds, a mark, five bits of 25ths of a second, a mark
+    bits = f"01{bits[2:end]}00"
+    bits += "1" * (-len(bits) % 8)
+    return picture[begin - 4 : begin] + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv", "a.mp4"])
+@pytest.mark.parametrize("skipped", [(10, 11), (10, 11, 12, 30, 58), ()])
+def test_a_picture_that_stays_as_it_was_fills_its_row(tmp_path: Path, name: str, skipped: tuple[int, ...]) -> None:
+    """Xvid writes still scenes so. Later pictures keep their rows, however many are skipped."""
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25, options={"g": "1"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        pictures = [np.full((64, 96, 3), shade(k), np.uint8) for k in range(60)]
+        frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures]
+        for k, packet in enumerate(packet for frame in (*frames, None) for packet in stream.encode(frame)):
+            one = av.Packet(not_coded(bytes(packet))) if k in skipped else packet
+            one.pts, one.dts, one.time_base, one.stream = k, k, Fraction(1, 25), stream
+            container.mux(one)
+    info = probe(path)
+    assert (info.n_frames, info.guessed, info.notes) == (60, 0, ())
+    assert info.reading == ("rows 2" if skipped and name == "a.avi" else ""), "features of the old order are not used"
+    shown = np.maximum.accumulate([0 if k in skipped else k for k in range(60)])
+    np.testing.assert_allclose([frame.mean() for frame in read_frames(path)], [shade(k) for k in shown], atol=5)
+
+
+def test_an_avi_file_that_begins_inside_a_group_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0", "g": "10", "sc_threshold": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        pictures = [np.full((64, 96, 3), shade(k), np.uint8) for k in range(60)]
+        frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures]
+        for packet in [packet for frame in (*frames, None) for packet in stream.encode(frame)][8:]:
+            packet.pts = packet.dts = packet.pts - 8
+            container.mux(packet)
+    info = probe(path)
+    assert (info.n_frames, info.reading) == (52, "rows 2")
+    shown = [10, 10, *range(10, 60)]
+    np.testing.assert_allclose([frame.mean() for frame in read_frames(path)], [shade(k) for k in shown], atol=3)
+
+
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_rotation_is_applied_as_opencv_does(tmp_path: Path, rotation: int) -> None:
     path = tmp_path / "a.mp4"
@@ -161,6 +208,18 @@ def test_frames_before_the_first_key_picture_are_filled(tmp_path: Path) -> None:
     key = first_stamp // 40
     np.testing.assert_allclose(means[-10:], [shade(k) for k in range(390, 400)], atol=3)
     assert abs(means[0] - shade(key)) < 3  # the first picture there is
+
+
+def test_a_video_without_a_key_picture_has_no_frame_that_decodes(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "whole.mp4", with_audio=False, n_frames=20)
+    with av.open(str(tmp_path / "whole.mp4")) as source, av.open(str(tmp_path / "cut.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in [p for p in source.demux(video=0) if p.pts is not None][1:]:
+            packet.stream = stream
+            target.mux(packet)
+    for read in (probe, lambda path: next(read_frames(path))):
+        with refused("video-no-frame-decoded", file=tmp_path / "cut.mkv", count=19):
+            read(tmp_path / "cut.mkv")
 
 
 def test_cover_picture_is_not_the_video(tmp_path: Path) -> None:
