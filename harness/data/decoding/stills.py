@@ -20,7 +20,7 @@ _EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"
 _BRANDS = 64  # bytes in which the file's kinds are listed
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError)
-"""What Pillow raises for a picture that is damaged or of no known form."""
+"""Errors of Pillow about a picture that is damaged or of no known form."""
 
 
 def is_damaged(data: bytes) -> bool:
