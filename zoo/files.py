@@ -97,6 +97,10 @@ def part_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
+PART_BYTES = len("..1234567-01234567.part")
+"""Bytes that a temporary name has beyond the name itself, at most: the number of a process has up to 7 digits."""
+
+
 def absolute(path: str | os.PathLike[str]) -> str:
     """Return an absolute path, for libraries that take the text before a colon for a protocol.
 

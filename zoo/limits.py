@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.errors import UserError
+from zoo.files import PART_BYTES
 
 FREE = 64 << 20
 """Bytes that any file may declare. Every machine has them, and absent features are zeros, which compress well."""
@@ -30,6 +31,9 @@ smallest objects take some twenty times their instructions.
 
 PIXELS = 1 << 26
 """Pixels of one image: twice those of 8K video, 200 MB as RGB."""
+
+NAME = 255
+"""Bytes of a file's name, on all file systems in use."""
 
 CELL = 4096
 """Bytes of one text in a table; names of videos have at most 255."""
@@ -90,6 +94,21 @@ def check_picture(file: str | os.PathLike[str], width: int, height: int) -> None
     """
     if width * height > PIXELS:
         raise UserError("memory-picture", file=file, width=width, height=height, limit=PIXELS)
+
+
+def check_name(file: str | os.PathLike[str], output: str) -> None:
+    """Compare the length of the name of an output with NAME, including what its temporary name adds.
+
+    Args:
+        file: The user's file from which the output has its name.
+        output: The name of the output.
+
+    Raises:
+        UserError: The name is too long.
+    """
+    excess = len(os.fsencode(output)) + PART_BYTES - NAME
+    if excess > 0:
+        raise UserError("name-too-long", file=file, excess=excess)
 
 
 def read_member(file: str | os.PathLike[str], archive: zipfile.ZipFile, name: str) -> bytes:

@@ -261,17 +261,22 @@ def with_home_paths(app: typer.Typer) -> None:
 def _with_home_paths(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def expanded(*args: Any, **options: Any) -> Any:
-        return command(*args, **{name: _expanded(value) for name, value in options.items()})
+        given = {name: _expanded(value, checked=name not in _CHECKED_LATER) for name, value in options.items()}
+        return command(*args, **given)
 
     return expanded
 
 
-def _expanded(value: Any) -> Any:
+_CHECKED_LATER = ("inputs",)
+"""Arguments of which each is checked as it is used: a name that cannot be written down stops no other."""
+
+
+def _expanded(value: Any, *, checked: bool = True) -> Any:
     if isinstance(value, list):
-        return [_expanded(item) for item in value]
+        return [_expanded(item, checked=checked) for item in value]
     if not isinstance(value, Path):
         return value
-    if not is_plain(str(value)):
+    if checked and not is_plain(str(value)):
         raise UserError("name-unprintable", name=ascii(str(value)))
     try:
         return value.expanduser()

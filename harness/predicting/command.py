@@ -15,7 +15,7 @@ from harness.predicting.inputs import Input, Inputs, find_inputs, split_run
 from harness.predicting.media import open_input
 from harness.predicting.models import Model, RunModel, finder_of
 from harness.predicting.one_pass import predict_media
-from harness.predicting.outputs import check_outputs
+from harness.predicting.outputs import check_outputs, set_aside_long_names
 from harness.predicting.ready_models import ReadyModel, default_ready
 from harness.predicting.request import Request
 from harness.predicting.row_writers import check_format
@@ -45,6 +45,7 @@ def predict(request: Request) -> None:
         raise UserError("predict-no-input")
     for note in found.notes:
         print(visible(note), file=sys.stderr)
+    set_aside_long_names(request, found)
     _only_problem(found)
     check_outputs(request, found)
     model = load_model(model_name, device=request.device, plugins=request.plugins, settings=options, tta=request.tta)

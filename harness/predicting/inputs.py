@@ -77,9 +77,11 @@ def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
         The inputs without the run, and the run; None if no run is named.
 
     Raises:
-        UserError: Several runs are named.
+        UserError: Several runs are named, or the name of one cannot be written down.
     """
     runs = [path for path in inputs if is_run(path) or os.path.isfile(path / "config.toml")]
+    for path in runs:
+        _check_plain(path)
     if len(runs) > 1:
         raise UserError("predict-model-twice", first=runs[0], second=runs[1])
     return [path for path in inputs if path not in runs], runs[0] if runs else None
@@ -94,6 +96,7 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
     names: dict[str, Path] = {}
     for path in named:
         try:
+            _check_plain(path)
             if str(path).isdecimal() and not os.path.exists(path):  # false for a name that is too long
                 number = _camera(str(path))
                 if number not in found.cameras:
@@ -122,12 +125,16 @@ def _camera(number: str) -> int:
 
 
 def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
-    if not is_plain(str(file.path)):
-        raise UserError("name-unprintable", name=ascii(str(file.path)))
+    _check_plain(file.path)
     name = name_key(file.path.stem)
     if not _is_taken(name, file.path, names):
         _take(name, file.path, names)
         found.files.append(file)
+
+
+def _check_plain(path: Path) -> None:
+    if not is_plain(str(path)):
+        raise UserError("name-unprintable", name=ascii(str(path)))
 
 
 def _take(name: str, path: Path, names: dict[str, Path]) -> None:

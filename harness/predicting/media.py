@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoding.audio import check_length, read_sound
+from harness.data.decoding.audio import read_sound
 from harness.data.decoding.display import Size
 from harness.data.decoding.jpeg import resize
 from harness.data.decoding.pictures import pictures_in, read_picture
+from harness.data.decoding.sound_ends import check_length
 from harness.data.decoding.video import VideoInfo, probe, read_pictures, warn_if_cut
 from harness.data.streams.sources import ASSUMED_RATE
 from zoo.errors import UserError
@@ -87,10 +88,10 @@ def open_input(path: Path, kind: str) -> Media:
             log.warning("%s: it has %d pictures, of which the first is read; save it as a video for all", path, count)
         return Media(VideoInfo(path, width, height, np.zeros(1), 0.0, has_audio=False), "image")
     if kind == "sound":
-        check_length(path)
         warn_if_cut(path)
         sound = read_sound(path, SOUND_RATE)
         seconds = 0.0 if sound is None else len(sound.samples) / SOUND_RATE
+        check_length(path, seconds)
         if not seconds:
             raise UserError("predict-no-sound", file=path)
         frames = int(seconds * ASSUMED_RATE)

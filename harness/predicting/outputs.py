@@ -16,6 +16,7 @@ from harness.predicting.tables import ABOUT, read_about
 from harness.predicting.targets import check_folder
 from zoo.errors import UserError
 from zoo.files import name_key
+from zoo.limits import check_name
 
 
 def check_outputs(request: Request, found: Inputs) -> None:
@@ -43,6 +44,20 @@ def check_outputs(request: Request, found: Inputs) -> None:
             raise UserError("predict-target-kind", option=option, path=path, wanted="another file than the inputs")
         if not _is_ours(path):
             raise UserError("predict-output-taken", option=option, path=path)
+
+
+def set_aside_long_names(request: Request, found: Inputs) -> None:
+    """Make a problem of each input whose outputs would have too long a name."""
+    targets = [target for target in (request.overlay_target(), request.page_target()) if target is not None]
+    endings = [target.suffixes[0] for target in targets if not target.is_file]
+    endings += [] if request.streams else [f".{request.form}"]
+    for file in list(found.files):
+        try:
+            for ending in endings:
+                check_name(file.path, f"{name_key(file.path.stem)}{ending}")
+        except UserError as error:
+            found.files.remove(file)
+            found.problems.append(error)
 
 
 def _outputs(request: Request, found: Inputs, videos: list[Input]) -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from harness.data.affwild2.raw_video_names import known_names
 from harness.data.affwild2.subjects import Subject, annotated, from_list, from_names
 from harness.data.index.group_tables import read_groups, unknown_note
 from harness.data.index.index import NO_MEDIA, Index, Video, _length_error
+from harness.data.index.picture_folders import ABSENT
 from zoo.errors import UserError
 from zoo.files import name_key
 from zoo.tracks import EditionSpec, TrackSpec
@@ -73,6 +74,9 @@ def build_index(
         if files.unread_pictures:
             unread = _some(sorted(files.unread_pictures.values()))
             notes.append(f"pictures of kinds that are not read as crops are not used: {unread}")
+        if files.absent_pictures:
+            hollow = _some(sorted(files.absent_pictures.values()))
+            notes.append(f"{ABSENT}: {hollow}; copy these pictures again")
         try:
             files.save()
         except UserError as error:  # the index itself is complete

@@ -36,6 +36,7 @@ class Files:
         self._crops = _memo(root, "crops", self._lock)
         self.unused_pictures: dict[Path, str] = {}  # crop folder -> its first picture without a frame number as name
         self.unread_pictures: dict[Path, str] = {}  # crop folder -> its first picture of a kind that is not read
+        self.absent_pictures: dict[Path, str] = {}  # crop folder -> its first picture that is a folder or a dead link
 
     def frame_labels(self, path: Path) -> np.ndarray:
         """Read per-frame labels; see ``read_frame_labels``."""
@@ -66,7 +67,7 @@ class Files:
         """Return the frames of a crop folder; see ``harness.data.index.picture_folders.crop_frames``.
 
         Pictures whose names are not frame numbers are added to ``unused_pictures``, those of other kinds to
-        ``unread_pictures``.
+        ``unread_pictures``, what stands in place of a file to ``absent_pictures``.
         """
 
         def read() -> Arrays:
@@ -74,14 +75,18 @@ class Files:
             frames = pictures.frames
             there = np.zeros(int(frames[-1]) + 1 if len(frames) else 0, bool)
             there[frames] = True
-            unused, unread = (
+            unused, unread, absent = (
                 np.array(f"{folder / left[0]} ({len(left)})" if left else "")
-                for left in (pictures.others, pictures.unread)
+                for left in (pictures.others, pictures.unread, pictures.absent)
             )
-            return {"there": np.packbits(there), "unused": unused, "unread": unread}  # one bit per frame
+            bits = np.packbits(there)  # one per frame
+            return {"there": bits, "unused": unused, "unread": unread, "absent": absent}
 
-        found = self._crops.read(folder, "crops 3", read, hashed=False)
-        for key, kept in (("unused", self.unused_pictures), ("unread", self.unread_pictures)):
+        found = self._crops.read(folder, "crops 4", read, hashed=False)
+        if str(found["absent"]):  # the target of a link may have come back
+            found = read()
+        notes = {"unused": self.unused_pictures, "unread": self.unread_pictures, "absent": self.absent_pictures}
+        for key, kept in notes.items():
             if str(found[key]):
                 kept[folder] = str(found[key])
         return np.flatnonzero(np.unpackbits(found["there"])).astype(np.int32)

@@ -7,13 +7,13 @@ import os
 import numpy as np
 
 from harness.data.decoding.jpeg import EXIF, decode_in_place, decode_tiff, resize, whole_picture
+from harness.data.decoding.picture_headers import TIFF
 from zoo.corpora import CorpusTable
 from zoo.errors import UserError
 from zoo.files import reason_of
 
 AT_ONCE = 1 << 18  # bytes; most pictures are smaller
 END = b"\xff\xd9"  # of a JPEG
-TIFF = (b"II*\0", b"MM\0*")
 
 
 def read_picture(table: CorpusTable, i: int, out: np.ndarray) -> None:

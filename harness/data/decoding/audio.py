@@ -13,12 +13,12 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
 from harness.data.decoding.containers import video_stream
-from harness.data.decoding.time_line import SteadyClock
+from harness.data.decoding.time_line import SteadyClock, reason_of
 from harness.data.decoding.video import open_media, probe
 from zoo.errors import UserError
-from zoo.files import open_file
 from zoo.readers import Sound
 
 __all__ = ["Sound", "read_sound", "to_int16"]
@@ -28,9 +28,6 @@ log = logging.getLogger(__name__)
 # Seconds. Time stamps are rounded (to 1 ms in Matroska): smaller gaps and overlaps are taken for rounding.
 _TOLERANCE = 0.020
 
-_CUT = 1.0  # seconds that may be missing, as in a video (harness.data.decoding.time_line)
-_UNKNOWN_LENGTH = 1 << 30  # bytes
-
 # Seconds. A longer gap means a damaged time stamp; filling it would use up the memory.
 _ABSURD = 3600
 
@@ -38,19 +35,20 @@ _ABSURD = 3600
 def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None:
     """Read the first audio stream as mono (mean of the channels) at ``rate`` Hz; None if it is absent or empty.
 
-    ``Sound.start`` counts from the first video frame. To keep the sound at its recorded time, gaps of over 20 ms
-    between packets become silence, overlaps are cut, and samples that the container marks as priming are dropped.
-    Packets that cannot be decoded become silence too, with a warning. Raise UserError if no packet can be decoded.
+    ``Sound.start`` counts from the first video frame; without a video, the sound starts at 0. To keep the sound at its
+    recorded time, gaps of over 20 ms between packets become silence, overlaps are cut, and samples that the container
+    marks as priming are dropped. Packets that cannot be decoded become silence too, with a warning. Raise UserError if
+    no packet can be decoded.
     """
     path = Path(path)
     with open_media(path) as container:
         if not container.streams.audio:
             return None
-        origin = 0.0 if isinstance(video_stream(container), str) else probe(path).start
+        origin = None if isinstance(video_stream(container), str) else probe(path).start
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise UserError("sound-no-decoder", file=path)
-        placed = _place(_decode(container, stream, path), path, origin)
+        placed = _place(_decode(container, stream, path), path, origin or 0.0)
     if placed is None:
         return None
     samples, own_rate, start = placed
@@ -60,29 +58,7 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         ratio = Fraction(rate, own_rate)
         # The filters are odd and symmetric, so there is no delay; the ratio is exact, so there is no drift.
         samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32, copy=False)
-    return Sound(samples, rate, start - origin)
-
-
-def check_length(path: str | os.PathLike[str]) -> None:
-    """Raise UserError if a WAV file has over a second less than its header says.
-
-    FFmpeg reads such a file without an error. Recorders that write to a pipe do not know the length and write one of
-    2 GB or more.
-    """
-    path = Path(path)
-    try:
-        with open_file(path) as file:
-            header = file.read(12)
-    except OSError as error:
-        raise UserError("video-unreadable", file=path, reason=error.strerror or error) from error
-    missing = int.from_bytes(header[4:8], "little") + 8 - path.stat().st_size
-    if header[:4] != b"RIFF" or header[8:] != b"WAVE" or missing <= 0 or missing >= _UNKNOWN_LENGTH:
-        return
-    with open_media(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        seconds = 8 * missing / (stream.bit_rate or 0) if stream is not None and stream.bit_rate else 0.0
-    if seconds > _CUT:
-        raise UserError("sound-cut-short", file=path, missing=seconds)
+    return Sound(samples, rate, 0.0 if origin is None else start - origin)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
@@ -93,11 +69,11 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[AudioFrame]:
     """Yield the frames of all packets that can be decoded. Raise UserError if none can."""
     good, bad, reason = 0, 0, ""
-    for packet in container.demux(stream):
+    for packet in _packets(container, stream, path):
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            bad, reason = bad + 1, str(error.strerror or error)
+            bad, reason = bad + 1, reason_of(error)
             continue
         good += bool(frames)
         yield from frames
@@ -105,6 +81,13 @@ def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Itera
         raise UserError("sound-undecodable", file=path, reason=reason)
     if bad:
         log.warning("%s: %d of %d packets of sound could not be decoded and are silence", path, bad, bad + good)
+
+
+def _packets(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[Packet[AudioStream]]:
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as error:
+        raise UserError("sound-reading-broke-off", file=path, reason=reason_of(error)) from error
 
 
 def _place(frames: Iterator[AudioFrame], path: Path, origin: float) -> tuple[np.ndarray, int, float] | None:

@@ -10,6 +10,7 @@ import numpy as np
 import simplejpeg
 
 from harness.data.decoding.picture_headers import picture_size, tiff_size
+from harness.data.decoding.stills import is_damaged
 from zoo.errors import UserError
 from zoo.limits import PIXELS, check_picture
 
@@ -92,7 +93,7 @@ def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
 def decode_tiff(data: bytes) -> np.ndarray | None:
     """Decode the first page of a TIFF to uint8 RGB (H, W, 3); None if it is damaged or declares more than PIXELS."""
     size = tiff_size(data)
-    if size is None or size[0] * size[1] > PIXELS:
+    if size is None or size[0] * size[1] > PIXELS or is_damaged(data):
         return None
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
 

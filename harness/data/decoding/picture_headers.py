@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from struct import error, unpack_from
 
+TIFF = (b"II*\0", b"MM\0*")
+BIG_TIFF = (b"II+\0", b"MM\0+")
+
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # the JPEG markers from C0 to CF that do not begin a frame
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 _WIDTH, _HEIGHT, _SHORT = 256, 257, 3  # tags of a TIFF, and the kind of a number with two bytes

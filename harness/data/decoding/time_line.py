@@ -32,6 +32,9 @@ _CUT = 1.0
 # Seconds. A clock that jumps back by more than this has restarted: files were concatenated.
 _RESTART = 1.0
 
+# Items. So does a clock that jumps back by more than these to the stream's first time stamp: the part was short.
+_FEW = 5
+
 # Containers with one packet per picture, whatever the codec. In MPEG streams each field may be a packet.
 _ONE_EACH = ("mp4", "matroska", "avi")
 
@@ -136,22 +139,6 @@ class _Survey:
         )
 
 
-@dataclass
-class _SoundSurvey:
-    """Check that each packet of sound has a time stamp and that the clock does not restart."""
-
-    mended: bool = False
-    last: float = float("-inf")
-
-    def add(self, packet: Packet[Stream]) -> None:
-        if packet.pts is None or packet.time_base is None:
-            self.mended = True
-        else:
-            time = float(packet.pts * packet.time_base)
-            self.mended |= time < self.last - _RESTART
-            self.last = time
-
-
 class SteadyClock:
     """Clock of one stream that never restarts: if the file's clock does, this one continues."""
 
@@ -159,6 +146,7 @@ class SteadyClock:
         self.limit = _RESTART * second
         self._shift: float = 0
         self._last: float | None = None
+        self._first: float | None = None
 
     def __call__(self, time: float, length: float) -> float:
         """Return the continued time of an item at ``time``, in the clock's unit.
@@ -167,12 +155,34 @@ class SteadyClock:
         after it.
         """
         last = self._last
+        self._first = time if self._first is None else self._first
         if last is not None and self._shift and last < time <= last + self.limit:
             self._shift = 0  # it was no restart: a single stamp was wrong
-        elif last is not None and time + self._shift < last - self.limit:
+        elif last is not None and self._restarts(last - self._shift - time, time - self._first, length):
             self._shift = last + length - time
         self._last = time + self._shift
         return self._last
+
+    def _restarts(self, jump: float, place: float, length: float) -> bool:
+        """Return whether the file's clock restarts as it jumps back by ``jump``, to ``place`` after its first time."""
+        return jump > self.limit or (jump > _FEW * length > 0 and abs(place) <= length)
+
+
+@dataclass
+class _SoundSurvey:
+    """Check that each packet of sound has a time stamp and that the clock does not restart."""
+
+    mended: bool = False
+    clock: SteadyClock = field(default_factory=SteadyClock)
+    before: float = 0.0  # length of the previous packet (seconds)
+
+    def add(self, packet: Packet[Stream]) -> None:
+        if packet.pts is None or packet.time_base is None:
+            self.mended = True
+        else:
+            time = float(packet.pts * packet.time_base)
+            self.mended |= self.clock(time, self.before) != time
+            self.before = float((packet.duration or 0) * packet.time_base)
 
 
 def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> Packets:

@@ -25,6 +25,7 @@ from harness.data.doctor.published_counts import UNPUBLISHED, Row, compare
 from harness.data.doctor.speakers import speaker_note
 from harness.data.index.group_tables import UNKNOWN
 from harness.data.index.index import Index
+from harness.data.index.picture_folders import ABSENT
 from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
@@ -32,6 +33,8 @@ from zoo.text import visible
 from zoo.tracks import EditionSpec, TrackSpec
 
 __all__ = ["Report", "Row", "choose_tracks", "diagnose", "no_track", "render"]
+
+_FAULTS = (UNKNOWN, ABSENT)  # what notes of an index begin with that are problems
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
         else:
             rows += [_unpublished(row) for row in compare(index)] if synthetic else compare(index)
         variants.append(f"{one.name} ({spec.name}): {index.variant}; {_list_found(index)}")
-        notes += [f"{one.name}: {note}" for note in index.notes if not note.startswith(UNKNOWN)]
-        problems += [note for note in index.notes if note.startswith(UNKNOWN) and note not in problems]
+        notes += [f"{one.name}: {note}" for note in index.notes if not note.startswith(_FAULTS)]
+        problems += [note for note in index.notes if note.startswith(_FAULTS) and note not in problems]
         problems += [f"{one.name}: {problem}" for problem in (*crossing_groups(index), *gaps_of(index, own))]
     infos, broken = probe_all(video.video for index in indexes for video in index.videos if video.video)
     problems += first_of(broken, "raw videos that cannot be read")

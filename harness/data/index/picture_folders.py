@@ -18,6 +18,9 @@ _PLAIN = 5  # digits
 _UNREAD = (".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm", ".tga")  # image kinds
 _UNREAD_NAME = re.compile(rf"[0-9]{{1,7}}(?:{'|'.join(map(re.escape, _UNREAD))})", re.IGNORECASE)
 
+ABSENT = "folders, pipes or links that lead to no file are in place of crops"
+"""Begin of a note on them."""
+
 
 @dataclass(frozen=True, eq=False)
 class PictureFolder:
@@ -25,7 +28,8 @@ class PictureFolder:
 
     ``frames``: (k,) int32, sorted, counted from 1. ``names``: their file names in that order; None if all are called
     like ``00001.jpg``. ``others``: pictures whose names are not frame numbers; they are not used. ``unread``: numbered
-    pictures of kinds that are not read; they are not used either.
+    pictures of kinds that are not read; they are not used either. ``absent``: names of pictures that are
+    folders, named pipes or links that lead to no file; their targets may come back while the folder stays the same.
     """
 
     folder: Path
@@ -33,6 +37,7 @@ class PictureFolder:
     names: tuple[str, ...] | None = None
     others: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def path(self, frame: int) -> str:
         """Return the file of a frame, counted from 1. A frame without a picture gets the usual name."""
@@ -46,12 +51,12 @@ def picture_folder(folder: Path) -> PictureFolder:
 
     Padding, case and picture format do not matter. Raise UserError if the folder has pictures but none is numbered, if
     all are of kinds that are not read, if there is a frame 0 (which would shift all others), or if one frame has two
-    files.
+    files. Folders, named pipes and links that lead to no file are not pictures, whatever their names.
     """
-    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    names, absent = _files(folder)
     plain = _plain_numbers(names)
     if plain is not None:
-        return _checked(PictureFolder(folder, np.sort(plain)))
+        return _checked(PictureFolder(folder, np.sort(plain), absent=absent))
     pictures = [name for name in names if name.lower().endswith(PICTURES)]
     numbered = [(int(match[1]), name) for name in pictures if (match := _NAME.fullmatch(name))]
     if pictures and not numbered:
@@ -65,7 +70,7 @@ def picture_folder(folder: Path) -> PictureFolder:
     plain_names = all(name == f"{frame:05d}.jpg" for frame, name in numbered)
     used = tuple(name for _, name in numbered)
     others = tuple(sorted(set(pictures) - set(used)))
-    return _checked(PictureFolder(folder, frames, None if plain_names else used, others, unread))
+    return _checked(PictureFolder(folder, frames, None if plain_names else used, others, unread, absent))
 
 
 def pictures_digest(folder: Path) -> str:
@@ -77,6 +82,27 @@ def pictures_digest(folder: Path) -> str:
 def crop_frames(folder: Path) -> np.ndarray:
     """Return the frame numbers of a folder's pictures: (k,) int32, sorted, from 1; see ``picture_folder``."""
     return picture_folder(folder).frames
+
+
+def _files(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of a folder's files that are not hidden, and of pictures that are no files.
+
+    Folders of crops have millions of files: the folder tells their types, and only links cost a look at the disk.
+    """
+    with os.scandir(folder) as inside:
+        entries = [entry for entry in inside if not entry.name.startswith(".")]
+    names = [entry.name for entry in entries if _is_file(entry)]
+    if len(names) == len(entries):
+        return names, ()
+    others = {entry.name for entry in entries}.difference(names)
+    return names, tuple(sorted(name for name in others if name.lower().endswith(PICTURES)))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself, or into a folder that may not be looked into
+        return False
 
 
 def _checked(pictures: PictureFolder) -> PictureFolder:

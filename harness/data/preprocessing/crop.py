@@ -51,6 +51,7 @@ from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
+from zoo.limits import check_name
 
 CROPS = "cropped_aligned"
 _SPOOL = 64 << 20  # bytes of one video's encoded faces that are kept in memory; more go to a temporary file
@@ -73,13 +74,16 @@ def crop_folder(
     ``transcripts/``. A video yields its main subject, or the ``_left`` / ``_right`` names that are in annotations or
     lists. Calling it again resumes the work: what was made of a video that has changed since is made again, and copies
     of texts that are gone are removed. Raise UserError if ``out`` holds something else, if one folder is inside the
-    other, or if two annotation sets would be merged.
+    other, if two annotation sets would be merged, or if a video's name is too long for its boxes.
     """
     if raw.is_file():
         raise UserError("crop-not-a-folder", raw=raw)
     raw, out = raw.resolve(), out.resolve()
     layout = _raw_videos(raw, out)
     people = people_in(layout)
+    for names, video in people:
+        for name in names:
+            check_name(video, f"{name}.parquet")
     texts = texts_to_copy(layout, people)
     _claim(raw, out)
     with file_lock(out / NAME, f"--out {out}: another process makes crops in this folder; wait for it, or stop it"):

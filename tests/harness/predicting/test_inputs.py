@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import app
 from harness.predicting.command import predict
 from harness.predicting.inputs import Input, find_inputs, split_run
 from harness.predicting.marks import CONTAINERS
+from harness.predicting.outputs import set_aside_long_names
 from harness.predicting.request import Request
 from harness.predicting.targets import Target
 from tests.support.refusals import Part, refused
+from zoo.files import replace
 
 
 def files(folder: Path, *names: str) -> None:
@@ -43,6 +46,35 @@ def test_every_problem_is_named_and_stops_nothing(tmp_path: Path, monkeypatch: p
     codes = [problem.code for problem in found.problems]
     assert codes == ["predict-same-name", "predict-no-file", "predict-not-readable", "predict-folder-empty"]
     assert found.count == 6
+
+
+def test_a_name_that_cannot_be_written_down_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files(tmp_path, "nl\nx.mp4", "a.mp4", "run\n/record.json")
+    seen: list[list[Path]] = []
+    monkeypatch.setattr("harness.predicting.command.predict", lambda request: seen.append(list(request.inputs)))
+    app(["predict", "nl\nx.mp4", "./a.mp4"], standalone_mode=False)
+    found = find_inputs(seen[0])
+    assert [one.path.name for one in found.files] == ["a.mp4"]
+    assert [problem.code for problem in found.problems] == ["name-unprintable"]
+    with refused("name-unprintable"):
+        split_run([tmp_path / "run\n"])
+
+
+def test_a_name_that_is_too_long_for_an_output_stops_no_other(tmp_path: Path) -> None:
+    long = "x" * 229
+    files(tmp_path, f"{long}.mp4", "a.mp4", f"{long[4:]}.mp4")
+    found = find_inputs([tmp_path])
+    set_aside_long_names(Request([tmp_path], out=tmp_path / "out"), found)
+    assert sorted(len(one.path.stem) for one in found.files) == [1, 225]
+    with refused("name-too-long", file=tmp_path / f"{long}.mp4", excess=1):
+        raise found.problems[0]
+    set_aside_long_names(Request([tmp_path], out=tmp_path / "out", overlay=tmp_path / "seen", form="parquet"), found)
+    assert [one.path.stem for one in found.files] == ["a"]
+    (tmp_path / "out").mkdir()
+    replace(tmp_path / "out" / f"{long[1:]}.csv", lambda part: part.write_text(""))  # the longest that can be written
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:

@@ -168,6 +168,68 @@ def test_pictures_are_turned_as_they_say(tmp_path: Path, suffix: str, orientatio
     assert np.abs(read.astype(int) - wanted).mean() < 4
 
 
+def plane(size: tuple[int, int] = (96, 64)) -> Image.Image:
+    """A picture of smooth colours, without a black row."""
+    image = Image.new("RGB", size)
+    image.putdata([(60 + x, 40 + 2 * y, 200 - x) for y in range(size[1]) for x in range(size[0])])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".tif", {"compression": "tiff_lzw"}),
+        (".tif", {"compression": "tiff_adobe_deflate"}),
+        (".gif", {}),
+        (".pcx", {}),
+    ],
+)
+def test_a_damaged_picture_is_refused(tmp_path: Path, suffix: str, options: dict) -> None:
+    """FFmpeg and OpenCV leave the rows after the damage black, without an error."""
+    path = tmp_path / f"p{suffix}"
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8))
+    (plane() if suffix == ".pcx" else noise).save(path, **options)  # a damaged PCX is short only if it had runs
+    assert read_picture(path).shape == (64, 96, 3)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(byte ^ 0x5A for byte in content[middle : middle + 40])
+    path.write_bytes(content)
+    with refused("image-unreadable", file=path):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({"compression": "jpeg", "quality": 95}, 12),
+        ({"compression": "zstd"}, 0),
+        ({"big_tiff": True}, 0),
+    ],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_tiff_of_all_forms(tmp_path: Path, orientation: int, options: dict, tolerance: int) -> None:
+    path = tmp_path / "p.tif"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    plane().save(path, exif=exif, **options)
+    wanted = np.asarray(plane().rotate(-90 * (orientation == 6), expand=True)).astype(int)
+    read = read_picture(path)
+    assert read.shape == wanted.shape
+    assert np.abs(read - wanted).max() <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["transparent", "animated"])
+def test_avif_of_several_streams(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "p.avif"
+    if kind == "transparent":
+        whole = plane()
+        whole.putalpha(200)
+        whole.save(path, quality=95)
+    else:
+        plane().save(path, quality=95, save_all=True, append_images=[plane().rotate(180)])
+    assert np.abs(read_picture(path).astype(int) - np.asarray(plane())).mean() < 4
+
+
 def test_a_picture_in_tiles_is_refused(tmp_path: Path) -> None:
     """FFmpeg gives each tile of a phone's HEIC as a stream; the first one would be a corner of the photo."""
     path = tmp_path / "p.heic"

@@ -14,6 +14,7 @@ from av.stream import Disposition
 from harness.data.decoding.audio import _place, read_sound
 from harness.data.decoding.video import probe
 from tests.support.media import write_click_video
+from tests.support.refusals import refused
 
 
 def heard(path: Path) -> tuple[int, float]:
@@ -121,6 +122,37 @@ def test_sound_without_time_stamps_joins_that_with_some(stamps: tuple[int | None
     samples, rate, first = _place(iter(frames), Path("a"), 7.0)
     assert (len(samples), rate) == (300, 1000)
     assert first == pytest.approx(start)
+
+
+def write_tone(path: Path, codec: str, *, seconds: float = 2.0, rate: int = 16_000, late: int = 0) -> Path:
+    """Write a tone into a file of sound alone, whose clock begins ``late`` samples after 0."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        tone = (np.sin(np.arange(round(seconds * rate)) / 5) * 9_000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(tone[None], "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        size = stream.frame_size if stream.codec_context.frame_size else 1024
+        for piece in av.AudioResampler(stream.format.name, "mono", rate, frame_size=size).resample(frame):
+            piece.pts += late
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.ogg", "libopus"), ("a.mka", "flac"), ("a.mp3", "libmp3lame")])
+@pytest.mark.parametrize("late", [0, 16_000])
+def test_sound_without_pictures_starts_at_0(tmp_path: Path, name: str, codec: str, late: int) -> None:
+    sound = read_sound(write_tone(tmp_path / name, codec, late=late))
+    assert sound is not None
+    assert sound.start == 0
+    assert np.abs(sound.samples[:2_000]).max() > 0.2
+
+
+def test_a_file_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    path = write_tone(tmp_path / "a.wv", "wavpack")
+    path.write_bytes(path.read_bytes() + b"wvpk" + b"\xff" * 60)  # the header of a damaged block
+    with refused("sound-reading-broke-off", file=path):
+        read_sound(path)
 
 
 def test_no_sound_is_none(tmp_path: Path) -> None:

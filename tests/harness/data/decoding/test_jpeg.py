@@ -55,3 +55,6 @@ def test_a_tiff_is_decoded_whole_or_not_at_all() -> None:
     data = cv2.imencode(".tif", image)[1].tobytes()
     np.testing.assert_array_equal(decode_tiff(data), image[..., ::-1])
     assert decode_tiff(data[: len(data) // 2]) is None
+    damaged = bytearray(cv2.imencode(".tif", image, [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes())
+    damaged[400:440] = b"\xff" * 40
+    assert decode_tiff(bytes(damaged)) is None

@@ -261,6 +261,26 @@ def test_files_put_one_after_the_other(tmp_path: Path) -> None:
     np.testing.assert_allclose([loud[0], loud[-1]], [CLICK / RATE, (N + CLICK) / RATE], atol=0.25)
 
 
+def test_short_files_put_one_after_the_other(tmp_path: Path) -> None:
+    """The clock jumps back by less than a second, but to the beginning: no second picture and no sound is dropped."""
+    with av.open(str(tmp_path / "one.ts"), "w") as container:
+        video, sound = container.add_stream("libx264", rate=RATE), container.add_stream("aac", rate=44_100)
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        sound.layout = "mono"
+        packets = [*pictures(video, np.arange(22) / RATE, Fraction(1, RATE)), *clicks(sound, 0.4, 0.88, 0.0, 44_100)]
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            container.mux(packet)
+    (tmp_path / "three.ts").write_bytes((tmp_path / "one.ts").read_bytes() * 3)
+    info, alone = probe(tmp_path / "three.ts"), probe(tmp_path / "one.ts")
+    assert (info.n_frames, info.guessed, info.start) == (66, 0, alone.start)
+    assert "sound 2" in info.reading
+    found = read_sound(tmp_path / "three.ts", SOUND)
+    assert found is not None
+    loud = np.flatnonzero(np.abs(found.samples) > 0.3) / SOUND + found.start
+    begins = loud[np.diff(loud, prepend=-1.0) > 0.2]
+    np.testing.assert_allclose(begins, [0.4, 1.28, 2.16], atol=0.1)
+
+
 @given(st.lists(st.none() | st.integers(-1000, 1000), min_size=1, max_size=60), st.integers(1, 50))
 def test_mended_times_increase_and_keep_what_they_can(stamps: list[int | None], step: int) -> None:
     times, guessed = mend(stamps, step)
@@ -288,3 +308,17 @@ def test_one_stray_stamp_is_no_new_beginning() -> None:
     clock = SteadyClock()
     given_ = [10.0, 10.04, 3.0, 10.12, 10.16]
     np.testing.assert_allclose([clock(t, 0.04) for t in given_], [10.0, 10.04, 10.08, 10.12, 10.16])
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        ([0, 1, 2, 3, 4, 5, 6, 7, 0, 9, 10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),  # a stray stamp
+        ([0, 1, 2, 3, 0, 1, 2, 3], [0, 1, 2, 3, 0, 1, 2, 3]),  # too few to tell
+        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 4, 5]),  # parts that overlap
+    ],
+)
+def test_a_short_part_restarts_only_at_the_beginning(stamps: list[int], expected: list[int]) -> None:
+    clock = SteadyClock()
+    np.testing.assert_allclose([clock(0.02 * stamp, 0.02) for stamp in stamps], 0.02 * np.array(expected))

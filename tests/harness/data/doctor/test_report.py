@@ -130,6 +130,14 @@ def test_entries_of_groups_that_name_no_video_are_one_problem(folder: Path) -> N
     assert not any("groups.csv has entries" in note for note in report.notes)
 
 
+def test_what_stands_in_place_of_a_crop_is_one_problem(folder: Path) -> None:
+    crop = folder / "cropped_aligned" / "video1" / "00002.jpg"
+    crop.unlink()
+    crop.symlink_to(folder / "gone.jpg")
+    report = diagnose(folder, registry())
+    assert problem(report, "lead to no file", str(crop))
+
+
 def test_groups_that_cross_splits(folder: Path) -> None:
     write_lines(folder / "groups.csv", "video1,x", "3,x")
     report = diagnose(folder, registry())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.data.affwild2.cached_files import Files
 from harness.data.decoding.containers import kind_by_name
 from harness.data.decoding.jpeg import read_jpeg
 from harness.data.index.picture_folders import crop_frames, picture_folder, pictures_digest
@@ -18,6 +20,7 @@ from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.streams.readers import FaceReader
 from harness.io.hashing import crops_digest
+from plugins.editions import abaw10
 from tests.support.refusals import Part, refused
 from zoo.corpora import list_pictures
 from zoo.readers import Source
@@ -44,6 +47,25 @@ def test_two_files_for_one_frame_are_an_error(tmp_path: Path, others: tuple[str,
         (tmp_path / name).touch()
     with refused("crop-frame-twice", folder=tmp_path, frame=1):
         picture_folder(tmp_path)
+
+
+def test_only_files_are_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    folder, away = tmp_path / "data" / "cropped_aligned" / "one", tmp_path / "away.jpg"
+    (folder / "00002.jpg").mkdir(parents=True)
+    os.mkfifo(folder / "00003.jpg")
+    for frame, target in ((4, away), (5, tmp_path / "gone.jpg"), (6, "00006.jpg")):
+        (folder / f"{frame:05d}.jpg").symlink_to(target)
+    for path in (away, folder / "00001.jpg"):
+        path.touch()
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))  # files count as old enough to be taken by their times
+    assert crop_frames(folder).tolist() == [1, 4]
+    for frames in ([1, 4], [1, 4, 5]):  # the folder does not change as the target of its link comes back
+        files = Files(tmp_path / "data", abaw10.EDITION.tracks[0])
+        assert files.crop_frames(folder).tolist() == frames
+        assert files.absent_pictures[folder] == f"{folder / '00002.jpg'} ({6 - len(frames)})"
+        files.save()
+        (tmp_path / "gone.jpg").touch()
 
 
 def test_numbers_that_are_dates_are_no_frames(tmp_path: Path) -> None:

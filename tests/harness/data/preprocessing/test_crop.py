@@ -346,6 +346,14 @@ def test_what_is_refused(raw: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out2").exists()
 
 
+def test_a_name_that_is_too_long_is_refused_before_anything_is_made(raw: Path, tmp_path: Path) -> None:
+    long = raw / ("x" * 230 + ".mp4")
+    (raw / "none.mkv").rename(long)
+    with refused("name-too-long", file=long, excess=6):
+        crop(raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_names_from_lists_annotations_and_crops(raw: Path) -> None:
     write_click_video(raw / "video59.mp4", n_frames=2, click_frame=0)
     annotate(raw, "video59", "video59_right", folder="annotations/AU_Detection_Challenge")
