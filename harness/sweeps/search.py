@@ -28,6 +28,7 @@ from harness.runs.splits import assign_splits, split_name
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry
 from harness.sweeps.search_space import Choice, Space, current, plain, space_of
+from harness.training.build import make_augmenter
 from harness.training.loop import train
 from leaderboards.record import digest
 from zoo.errors import UserError
@@ -198,6 +199,7 @@ def score_fold(task: Fold) -> float:
             world=prepared.world,
             folder=folder,
             progress=False,
+            augment=make_augmenter(job.plan, prepared.model, job.config.seed),
         )
         return main_score(job.track, predict_split(job, prepared, "val"))
 

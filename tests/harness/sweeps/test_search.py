@@ -229,6 +229,24 @@ def choice(program, data: Path, out: Path) -> tuple[dict[str, Any], list[float]]
     return study.best()[0], scores
 
 
+def test_a_trial_trains_with_the_augmentation_of_the_run(
+    program, ground: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.sweeps import search
+    from zoo.model.augmenter import Augmenter
+
+    def note(*given: Any, augment: Augmenter, **how: Any) -> None:
+        assert [block.spec.name for block in augment.chains["face"]] == ["flip", "noise"]
+        assert augment.seed == 4
+        raise Stop
+
+    monkeypatch.setattr(search, "train", note)
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    entry = entry_of(program, ground, tmp_path, finetune=["face"], augment=("face=flip,noise",), seed=4)
+    with pytest.raises(Stop):
+        search.score_fold(search.Fold(entry.config, 0, 3, whole=False))
+
+
 @needs_optuna
 def test_no_reported_video_is_in_a_fold(program, ground: Any, tmp_path: Path) -> None:
     from harness.sweeps.search import Fold, fold_job
