@@ -6,6 +6,9 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+CONTINUE = "a run with `harness run --resume FOLDER`, a pretraining with `harness pretrain --resume FOLDER`"
+"""How a training is continued; the options that it was started with are refused beside --resume."""
+
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
