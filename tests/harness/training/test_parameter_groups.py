@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from timm.layers.grn import GlobalResponseNorm
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from harness.config.schema import RunConfig, Train, load_config
 from harness.training.checks import check_training
-from harness.training.freezing import Freezing, lowest_trained
+from harness.training.freezing import Freezing, is_norm, lowest_trained
 from harness.training.optimizers import make_optimizer, make_schedule
 from harness.training.parameter_groups import parameter_groups
 from tests.support.refusals import refused
@@ -199,6 +200,43 @@ def test_frozen_norms_keep_weights_and_statistics() -> None:
     assert frozen == {"kept", *(f"blocks.{i}.1.{kind}" for i in range(3) for kind in ("weight", "bias"))}
     assert not net.encoders["face"].blocks[0][1].training
     assert net.encoders["face"].training
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        timm.layers.RmsNorm,
+        timm.layers.RmsNorm2d,
+        timm.layers.RmsNormAct2d,
+        timm.layers.SimpleNorm,
+        timm.layers.EvoNorm2dS0,
+        timm.layers.FilterResponseNormTlu2d,
+        GlobalResponseNorm,
+    ],
+)
+def test_norms_of_timm_are_frozen_too(kind: type[nn.Module]) -> None:
+    net = tuned()
+    norm = net.encoders["face"].blocks[0][1] = kind(8)
+    Freezing(net.train(), Train(norms="frozen")).apply(0)
+    assert not any(p.requires_grad for p in norm.parameters())
+    assert not norm.training
+    assert net.encoders["face"].blocks[0][0].weight.requires_grad
+
+
+def test_a_norm_is_what_scales_by_vectors() -> None:
+    class NormedLinear(nn.Linear):
+        """A linear layer that normalises its rows."""
+
+    class T5LayerNorm(nn.Module):
+        """A norm with a class of its own, as transformers has."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8))
+
+    assert is_norm(T5LayerNorm())
+    others = (NormedLinear(8, 8), timm.layers.ConvNormAct(8, 8), timm.layers.GlobalResponseNormMlp(8), nn.Linear(8, 1))
+    assert not any(map(is_norm, others))
 
 
 def test_a_frozen_layer_neither_moves_nor_decays() -> None:
