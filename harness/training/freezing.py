@@ -11,7 +11,7 @@ from torch import nn
 from harness.config.schema import Train
 from zoo.model.encoder_layers import layer_numbers
 from zoo.model.lora import encoder_of, is_adapter
-from zoo.model.model import Model
+from zoo.model.model import Model, module_key
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.instancenorm._InstanceNorm)
 """Norms of torch. `is_norm` also finds those of timm and transformers, which have classes of their own."""
@@ -63,6 +63,17 @@ def trained_names(encoder: nn.Module, layers: dict[str, int], settings: Train, e
     lowest = lowest_trained(settings, max(layers.values(), default=0), epoch)
     frozen = _norm_parameters(encoder) if settings.norms == "frozen" else set()
     return {name for name, layer in layers.items() if layer >= lowest and name not in frozen}
+
+
+def last_trained(model: Model, settings: Train) -> set[str]:
+    """Return the names of a model's parameters that are trained in the last epoch, in which most are."""
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for slot in model.pretrained:
+        encoder = encoder_of(model, slot)
+        layers = trainable_layers(encoder)
+        frozen = layers.keys() - trained_names(encoder, layers, settings, settings.epochs - 1)
+        names -= {f"encoders.{module_key(slot)}.{name}" for name in frozen}
+    return names
 
 
 def lowest_trained(settings: Train, top: int, epoch: int) -> int:

@@ -13,7 +13,7 @@ from harness.config.schema import RunConfig, Train, load_config
 from harness.training.checks import check_training
 from harness.training.freezing import Freezing, is_norm, lowest_trained
 from harness.training.optimizers import make_optimizer, make_schedule
-from harness.training.parameter_groups import parameter_groups
+from harness.training.parameter_groups import group_rows, parameter_groups
 from tests.support.refusals import refused
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL
 from zoo.api import FrameInput
@@ -93,8 +93,32 @@ def test_every_parameter_has_the_group_rate_and_decay_of_its_layer() -> None:
     assert rest["fusion.predictor.output.1.weight"] == ("model", 1e-2)
     assert rest["fusion.predictor.output.1.bias"] == ("model, no decay", 1e-2)
     assert set(found) == {name for name, p in net.named_parameters() if p.requires_grad}
-    rows = [group.row(net) for group in parameter_groups(net, settings)]
+    rows = group_rows(net, parameter_groups(net, settings), settings)
     assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "layers"),
+    [
+        ({"frozen_layers": 2}, {2, 3}),
+        ({"norms": "frozen"}, {0, 1, 2, 3}),
+        ({"frozen_layers": 1, "unfreeze": 1, "unfreeze_every": 2, "epochs": 4}, {2, 3}),
+    ],
+)
+@pytest.mark.parametrize("rate", [None, 1e-3])
+def test_the_record_has_what_some_epoch_trains(frozen: dict, layers: set[int], rate: float | None) -> None:
+    """The optimizer has all parameters, the record those that are trained in the last epoch, with or without groups."""
+    net, settings = tuned(), Train(encoder_lr=rate, **frozen)
+    groups = parameter_groups(net, settings)
+    rows = group_rows(net, groups, settings)
+    assert {name for group in groups for name in group.names} == {
+        n for n, p in net.named_parameters() if p.requires_grad
+    }
+    freezing = Freezing(net, settings)
+    freezing.apply(settings.epochs - 1)
+    assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in net.parameters() if p.requires_grad)
+    own = {int(row["name"].split()[3].rstrip(",")) for row in rows if row["name"].startswith("encoder face layer")}
+    assert own == (layers if rate else set())
 
 
 def test_without_settings_there_are_two_groups_as_before() -> None:
