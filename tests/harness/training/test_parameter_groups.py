@@ -314,6 +314,8 @@ def test_rates_out_of_range_are_refused(setting: str) -> None:
     [
         ("frozen-layers-all", {"frozen_layers": 17}, {"count": 17, "frozen": 17, "slot": "face"}),
         ("unfreeze-every-never", {"unfreeze_every": 2}, {"count": 17, "epoch": 33, "epochs": 30}),
+        ("compile-grad-checkpoint", {"compile": True, "grad_checkpoint": "encoders"}, {"value": "encoders"}),
+        ("compile-grad-checkpoint", {"compile": True, "grad_checkpoint": "all"}, {"value": "all"}),
         ("momentum-one-cycle", {"optimizer": "sgd", "schedule": "one_cycle", "momentum": 0.5}, {"momentum": 0.5}),
         ("accumulate-batch-norm", {"accumulate": 2}, {"slot": "face"}),
         ("accumulate-not-additive", {"accumulate": 2, "batch_norm": "frozen"}, {}),
