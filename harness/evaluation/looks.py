@@ -129,7 +129,7 @@ def check_passes(config: RunConfig, plan: Plan) -> None:
     if tta.strides and config.train.fps:
         raise UserError("tta-strides-fps", fps=config.train.fps)
     if tta.strides and max(tta.strides) > config.train.clip:
-        raise UserError("stride-over-clip", stride=max(tta.strides), clip=config.train.clip)
+        raise UserError("stride-over-clip", key="tta.strides", stride=max(tta.strides), clip=config.train.clip)
     for slot in plan.slots if max(tta.strides, default=1) > 1 else ():
         if not slot.frozen and reads_neighbours(meta_or_real(lambda slot=slot: build_encoder(slot))):
             raise UserError("stride-with-context", slot=slot.name)

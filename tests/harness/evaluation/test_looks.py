@@ -182,7 +182,7 @@ def test_passes_that_do_not_fit_are_refused() -> None:
         check_passes(config(views=2), plan("frames"))  # type: ignore[arg-type]
     with refused("tta-strides-twice"):
         check_passes(config(strides="2+2"), plan("frames"))  # type: ignore[arg-type]
-    with refused("stride-over-clip", stride=9, clip=8):
+    with refused("stride-over-clip", key="tta.strides", stride=9, clip=8):
         check_passes(config(strides="9"), plan("frames"))  # type: ignore[arg-type]
     fps = RunConfig.model_validate({"tta": {"strides": "2"}, "train": {"fps": 5}})
     with refused("tta-strides-fps"):

@@ -289,7 +289,7 @@ def tuned_plan(encoders: str = "face", **more: object) -> Plan:
 @pytest.mark.parametrize(
     ("code", "settings", "fields"),
     [
-        ("stride-over-clip", {"stride": 65}, {"clip": 64, "stride": 65}),
+        ("stride-over-clip", {"stride": 65}, {"key": "train.stride", "clip": 64, "stride": 65}),
         ("stride-and-fps", {"stride": 2, "fps": 5.0}, {"stride": 2}),
         ("unfreeze-never", {"unfreeze": 30}, {"epochs": 30, "unfreeze": 30}),
         ("encoder-warmup-schedule", {"encoder_warmup": 0.1, "schedule": "plateau"}, {"schedule": "plateau"}),
