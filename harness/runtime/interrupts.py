@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 CONTINUE = "a run with `harness run --resume FOLDER`, a pretraining with `harness pretrain --resume FOLDER`"
-"""How a training is continued; the options that it was started with are refused beside --resume."""
+"""The commands that continue a training; they refuse the options that it was started with."""
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
         space[key] = kind
     if not space:
         raise UserError("search-nothing-left")
-    furthest = {"train.stride": max, "train.clip": min}
+    furthest: dict[str, Callable[..., Any]] = {"train.stride": max, "train.clip": min}
     with_settings(config, {key: end(space[key].ends) for key, end in furthest.items() if key in space}, "--space")
     return space
 
