@@ -30,6 +30,7 @@ from harness.cli import (
 )
 from harness.cli.help import Group, examples
 from harness.cli.options import with_home_paths
+from harness.runtime.interrupts import CONTINUE
 from harness.runtime.terminal import open_streams
 from zoo.errors import Stopped, UserError
 from zoo.files import is_full, reason_of
@@ -133,7 +134,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except (KeyboardInterrupt, Stopped):
-        print("stopped; continue a training with the same command and --resume FOLDER", file=sys.stderr)
+        print(f"stopped; continue {CONTINUE}, anything else with the same command", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (Python flushes stdout at exit, which would print an error)

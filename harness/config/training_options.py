@@ -82,7 +82,7 @@ def check_agreement(train: Train) -> None:
     if train.stride > 1 and train.fps:
         raise UserError("stride-and-fps", stride=train.stride, fps=train.fps)
     if train.stride > train.clip:
-        raise UserError("stride-over-clip", stride=train.stride, clip=train.clip)
+        raise UserError("stride-over-clip", key="train.stride", stride=train.stride, clip=train.clip)
     if train.unfreeze >= train.epochs:
         raise UserError("unfreeze-never", unfreeze=train.unfreeze, epochs=train.epochs)
     if train.encoder_warmup and train.schedule not in ("cosine", "constant"):

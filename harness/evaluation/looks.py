@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 from harness.batching.clips import ClipData
 from harness.config.tta import Tta
 from harness.data.index.index import Video
-from harness.data.streams.augmented import MIRROR, SEED
+from harness.data.streams.augmented import MIRROR, SEED, view_draw
 from harness.features.views import FixedView
 from leaderboards.blocks import TtaBlock
 from zoo.api import FrameInput
-from zoo.augmenting import ClipName
 from zoo.errors import UserError
 from zoo.model.augmenter import Augmenter, Chain, build_chains
 from zoo.model.model import Batch, build_encoder
@@ -55,7 +54,7 @@ class Look:
         if not self.chains:
             return batch
         augmenter = Augmenter(self.chains, {slot: raw.spec for slot, raw in data.raw.items()}, SEED)
-        return augmenter.whole_video(batch, ClipName(SEED, int(self.name), video.name, 0, video.n_frames))
+        return augmenter.whole_video(batch, view_draw(int(self.name), video.name))
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def check_passes(config: RunConfig, plan: Plan) -> None:
     if tta.strides and config.train.fps:
         raise UserError("tta-strides-fps", fps=config.train.fps)
     if tta.strides and max(tta.strides) > config.train.clip:
-        raise UserError("stride-over-clip", stride=max(tta.strides), clip=config.train.clip)
+        raise UserError("stride-over-clip", key="tta.strides", stride=max(tta.strides), clip=config.train.clip)
     for slot in plan.slots if max(tta.strides, default=1) > 1 else ():
         if not slot.frozen and reads_neighbours(meta_or_real(lambda slot=slot: build_encoder(slot))):
             raise UserError("stride-with-context", slot=slot.name)

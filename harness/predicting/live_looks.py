@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from harness.data.streams.augmented import MIRROR, SEED, augmented, mirrored
+from harness.data.streams.augmented import MIRROR, augmented, mirrored, view_draw
 from harness.evaluation.looks import Pass
 from harness.predicting.live_branches import PictureFeatures
-from zoo.augmenting import Augmentation, ClipName
+from zoo.augmenting import Augmentation
 from zoo.model.augmenter import build_chains
 from zoo.registry.plan import Plan
 
-Change = Callable[[np.ndarray, int, str, int], np.ndarray]
-"""A function from a picture, the number of its frame, and the name and length of its video to the picture's look."""
+Change = Callable[[np.ndarray, int, str], np.ndarray]
+"""A function from a picture, the number of its frame, and the name of its video to the picture's look."""
 Looks = Mapping[str, Mapping[str, Change]]
 """Branch -> name of the look -> the change that makes it."""
 
@@ -29,13 +29,13 @@ def looks_of(passes: Sequence[Pass], plan: Plan) -> dict[str, dict[str, Change]]
     return found
 
 
-def _mirror(picture: np.ndarray, frame: int, video: str, n_frames: int) -> np.ndarray:
+def _mirror(picture: np.ndarray, frame: int, video: str) -> np.ndarray:
     return mirrored(picture)
 
 
 def _view(chain: Sequence[Augmentation], view: int) -> Change:
-    def change(picture: np.ndarray, frame: int, video: str, n_frames: int) -> np.ndarray:
-        return augmented(picture, chain, frame, ClipName(SEED, view, video, 0, n_frames))
+    def change(picture: np.ndarray, frame: int, video: str) -> np.ndarray:
+        return augmented(picture, chain, frame, view_draw(view, video))
 
     return change
 
@@ -56,8 +56,7 @@ class LookedFeatures:
         """Add the next frame's picture; None if it has none."""
         self.plain.add(image)
         for change, features in self.others:
-            n_frames = features.chunks.n_frames
-            features.add(None if image is None else change(image, self.seen, self.video, n_frames))
+            features.add(None if image is None else change(image, self.seen, self.video))
         self.seen += 1
 
     def finish(self) -> None:

@@ -37,7 +37,7 @@ def look(config: RunConfig, out: Path, *, clips: int, draws: int) -> Path:
     """Write the page and return the file.
 
     The clips are those at the beginning of training videos, and the draws those of the first epochs. Frozen branches
-    are shown as they would be drawn if they were trained.
+    are shown as they would be drawn if they were trained. Sound is not shown, whatever its augmentations are.
 
     Args:
         config: The branches, their augmentations, the data folder and the seed.
@@ -53,18 +53,20 @@ def look(config: RunConfig, out: Path, *, clips: int, draws: int) -> Path:
     rest = {name: value for name, value in config.options.items() if name not in own}
     shared = prepare_shared(config)
     plain = config.model_copy(update={"augment": None, "options": rest})
-    slots = [slot for slot in plan_of(plain, shared.registry, shared.track).slots if slot.stream.kind == "frames"]
+    every = plan_of(plain, shared.registry, shared.track).slots
+    slots = [slot for slot in every if slot.stream.kind == "frames"]
     if not slots:
         raise UserError("look-no-pictures", encoders=config.encoders)
     check_needs(shared.index, [slot.stream for slot in slots])
     plans = plan_augmentations(
         shared.registry,
-        [Augmentable(slot.name, slot.stream.kind, allowed=True) for slot in slots],
+        [Augmentable(slot.name, slot.stream.kind, allowed=True) for slot in every],
         config.augment or (DEFAULT,),
         partial(_take, own),
     )
     if own:
         raise UserError("look-option-unused", key=next(iter(own)), names="; ".join(augmentation_texts(plans)) or "none")
+    plans = {slot.name: plans[slot.name] for slot in slots if slot.name in plans}
     chains = {slot: tuple(map(build_augmentation, chain)) for slot, chain in plans.items()}
     videos = shared.index.split("train")[:clips]
     if not videos:

@@ -134,7 +134,8 @@ def predict(job: Job, slot: FrozenSlot, ready: Ready, store: FeatureStore, split
 def _scored(slot: FrozenSlot, ready: Ready, rows: np.ndarray) -> Sequence[np.ndarray]:
     parts = []
     for start in range(0, len(rows), AT_ONCE):
-        features = torch.from_numpy(np.asarray(rows[start : start + AT_ONCE], np.float32)).to(slot.device)
+        part = np.array(rows[start : start + AT_ONCE], np.float32)  # a copy: a file's rows cannot be written to
+        features = torch.from_numpy(part).to(slot.device)
         parts.append(ready.decode(slot.encoder.scores(features).float()).cpu().numpy())  # type: ignore[operator]
     return parts
 

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
+from harness.runtime.interrupts import CONTINUE
 from harness.runtime.machine import cores
 from zoo.errors import UserError, first_line
 from zoo.parallel import Share, split
@@ -181,7 +182,7 @@ def _end_if_one_dies(children: Sequence[subprocess.Popen[bytes]]) -> None:
     while not any(child.poll() for child in children):
         time.sleep(1)
     time.sleep(GRACE)
-    print(f"error: {_told('a process has ended')}", file=sys.stderr, flush=True)
+    print(f"error: {_lost('a process has ended')}", file=sys.stderr, flush=True)
     _end(children, 0)
     os._exit(2)
 
@@ -225,11 +226,8 @@ def report_lost_process() -> Iterator[None]:
         text = first_line(error)
         if not any(word in text.lower() for word in LOST):
             raise
-        raise UserError("process-lost", message=_told(text[:200])) from error
+        raise _lost(text[:200]) from error
 
 
-def _told(what: str) -> str:
-    return (
-        f"another process of this run exited ({what}): check its output, then continue from the last checkpoint with "
-        "the same command and --resume FOLDER"
-    )
+def _lost(what: str) -> UserError:
+    return UserError("process-lost", what=what, how=CONTINUE)

@@ -6,6 +6,9 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+CONTINUE = "a run with `harness run --resume FOLDER`, a pretraining with `harness pretrain --resume FOLDER`"
+"""The commands that continue a training; they refuse the options that it was started with."""
+
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:

@@ -12,7 +12,7 @@ from harness.runs.splits import check_kind
 from harness.runtime.launchers import Launch, devices_of, launcher
 from harness.sweeps.entries import Entry, plan_entries
 from harness.sweeps.run import fill, run_sweep
-from harness.sweeps.search import Search, check_search, run_search
+from harness.sweeps.search import Search, check_search, check_spaces, run_search
 from zoo.errors import UserError
 
 
@@ -32,7 +32,10 @@ def plan_all(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> t
     if how.search is not None:
         check_search(how.search)
     shared = prepare_shared(configs[0])
-    return shared, plan_entries(configs, seeds, shared, out)
+    entries = plan_entries(configs, seeds, shared, out)
+    if how.search is not None:
+        check_spaces(entries, how.search)
+    return shared, entries
 
 
 def train_all(entries: list[Entry], shared: SharedSetup, out: Path, how: How) -> list[Entry]:

@@ -27,10 +27,12 @@ from harness.runs.preparation import predict_split, prepare
 from harness.runs.splits import assign_splits, split_name
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry
-from harness.sweeps.search_space import Choice, Space, current, plain, space_of
+from harness.sweeps.search_space import Choice, Space, current, plain, setting_types, space_of
+from harness.training.build import make_augmenter
 from harness.training.loop import train
 from leaderboards.record import digest
 from zoo.errors import UserError
+from zoo.registry.suggestions import did_you_mean
 from zoo.text import visible
 
 
@@ -198,6 +200,7 @@ def score_fold(task: Fold) -> float:
             world=prepared.world,
             folder=folder,
             progress=False,
+            augment=make_augmenter(job.plan, prepared.model, job.config.seed),
         )
         return main_score(job.track, predict_split(job, prepared, "val"))
 
@@ -211,6 +214,16 @@ def fold_job(job: Job, task: Fold) -> Job:
         raise UserError("search-folds-too-many", of=task.of, groups=groups, most=max(3, groups))
     config = job.config.model_copy(update={"folds": task.of, "fold": task.fold})
     return replace(job, config=config, index=assign_splits(data, config), whole=data, split=split_name(config))
+
+
+def check_spaces(entries: Sequence[Entry], search: Search) -> None:
+    """Raise UserError if a space does not fit a combination, or none of them has a key of it."""
+    jobs = [(entry.config, entry.job.plan) for entry in entries if entry.job is not None]
+    used = {key for config, plan in jobs for key in space_of(config, plan, search.space, search.fixed)}
+    known = {key for _, plan in jobs for key in setting_types(plan)}
+    for key in search.space:
+        if key not in used:
+            raise UserError("space-unused", key=key, hint=did_you_mean(key, known))
 
 
 def check_search(search: Search) -> None:

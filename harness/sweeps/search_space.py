@@ -14,20 +14,21 @@ The usual space, without settings that ``--set`` gives or that a combination doe
     head.hidden            32, 64, 128, 256, 512    if the head has it
     head.layers            1, 2, 3                  if the head has it
 
-Of a list, the combination's own value is always part, so that the first trial can have it.
+The combination's own value is always part, so that the first trial can have it: a range reaches to it, and is not
+logarithmic if it is 0. Clips shorter than a stride, and strides longer than a clip, are left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from harness.config.overrides import BLOCK_KEYS, parsed
-from harness.config.schema import RunConfig, with_settings
+from harness.config.schema import RunConfig, known_keys, with_settings
 from zoo.api import Spec
 from zoo.errors import UserError
 from zoo.registry.plan import Plan, all_options
@@ -120,20 +121,11 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
 
     It is the usual space without ``fixed`` keys, with those of the user's keys that the combination has.
     """
-    usual = {key: kind for key, kind in USUAL.items() if key not in {*fixed, *given}}
-    if not any(slot.frozen for slot in plan.slots):
-        usual = {key: kind for key, kind in usual.items() if not key.startswith("project.")}
-    if not any(slot.passport is not None and not slot.frozen for slot in plan.slots):
-        usual.pop("train.encoder_lr", None)
-    if config.train.fps:
-        usual.pop("train.stride", None)
     types = setting_types(plan)
-    usual = {key: _with(kind, current(config, plan, key)) for key, kind in usual.items() if key in types}
     space: Space = {}
-    for key, kind in {**usual, **given}.items():
+    for key, kind in {**_usual(config, plan, given, fixed), **given}.items():
         if key not in types:
-            if not key.startswith(BLOCK_KEYS):
-                raise UserError("space-unknown-setting", key=key)
+            _refuse_unknown(key)
             continue
         if types[key] is int and isinstance(kind, Range):
             if not all(end.is_integer() for end in map(float, kind.ends)):
@@ -144,14 +136,52 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
         space[key] = kind
     if not space:
         raise UserError("search-nothing-left")
+    furthest: dict[str, Callable[..., Any]] = {"train.stride": max, "train.clip": min}
+    with_settings(config, {key: end(space[key].ends) for key, end in furthest.items() if key in space}, "--space")
     return space
 
 
+def _usual(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) -> Space:
+    """Return the usual space as far as the combination has its settings, without ``given`` and ``fixed`` keys."""
+    usual = {key: kind for key, kind in USUAL.items() if key not in {*fixed, *given}}
+    if not any(slot.frozen for slot in plan.slots):
+        usual = {key: kind for key, kind in usual.items() if not key.startswith("project.")}
+    if not any(slot.passport is not None and not slot.frozen for slot in plan.slots):
+        usual.pop("train.encoder_lr", None)
+    if config.train.fps:
+        usual.pop("train.stride", None)
+    types = setting_types(plan)
+    usual = {key: _with(kind, current(config, plan, key)) for key, kind in usual.items() if key in types}
+    longest = max(*given.get("train.stride", Choice((config.train.stride,))).ends, *config.tta.strides, 1)
+    _keep(usual, "train.clip", lambda clip: clip >= longest)
+    shortest = min({**given, **usual}.get("train.clip", Choice((config.train.clip,))).ends)
+    _keep(usual, "train.stride", lambda stride: stride <= shortest)
+    return usual
+
+
+def _keep(space: Space, key: str, fits: Callable[[Any], bool]) -> None:
+    """Keep the values of a list that fit; leave out the key if fewer than two do."""
+    if key in space:
+        values = tuple(value for value in space.pop(key).ends if fits(value))
+        space |= {key: Choice(values)} if len(values) > 1 else {}
+
+
+def _refuse_unknown(key: str) -> None:
+    """Raise UserError for a key that no combination can have, whatever its blocks are."""
+    if key in known_keys() or key.startswith("post."):  # a trial is scored without post-processing
+        raise UserError("space-not-searched", key=key)
+    if not key.startswith(BLOCK_KEYS):
+        raise UserError("space-unknown-setting", key=key)
+
+
 def _with(kind: Range | Choice, own: Any) -> Range | Choice:
-    """Return a list of values with the combination's own one in its order; a range as it is."""
-    if isinstance(kind, Range) or own is None or own in kind:
+    """Return a list of values with the combination's own one in its order; a range that reaches to it."""
+    if own is None or own in kind:
         return kind
-    return Choice(tuple(sorted((*kind.values, own))))
+    if isinstance(kind, Choice):
+        return Choice(tuple(sorted((*kind.values, own))))
+    low, high = min(kind.low, own), max(kind.high, own)
+    return replace(kind, low=low, high=high, log=kind.log and low > 0)
 
 
 def setting_types(plan: Plan) -> dict[str, type]:
@@ -169,6 +199,11 @@ def setting_types(plan: Plan) -> dict[str, type]:
     blocks: list[tuple[str, Spec, str]] = [(f"encoder.{slot.name}", slot.encoder, "encoders") for slot in plan.slots]
     blocks += [("fusion", plan.fusion.spec, "fusions"), ("head", plan.head.spec, "heads")]
     blocks += [(f"loss.{block.spec.name}", block.spec, "losses") for block in plan.losses.values()]
+    blocks += [
+        (f"augment.{slot}.{block.spec.name}", block.spec, "augmentations")
+        for slot, chain in plan.augment.items()
+        for block in chain
+    ]
     for prefix, spec, kind in blocks:
         found |= {f"{prefix}.{name}": option.kind for name, option in all_options(spec, kind).items()}
     return found
@@ -188,6 +223,10 @@ def current(config: RunConfig, plan: Plan, key: str) -> Any:
         options = plan.head.options
     elif prefix.startswith("loss."):
         options = next(b.options for b in plan.losses.values() if f"loss.{b.spec.name}" == prefix)
+    elif prefix.startswith("augment."):
+        slot, _, block = prefix.removeprefix("augment.").rpartition(".")
+        drawn = next(one for one in plan.augment[slot] if one.spec.name == block)
+        options = {"p": drawn.p, "per_frame": drawn.per_frame, **drawn.options}
     else:
         options = next(slot.options for slot in plan.slots if f"encoder.{slot.name}" == prefix)
     return options.get(name)

@@ -76,7 +76,8 @@ def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
         for video in data.videos:
             rows = store.rows(name, video.name)
             for start in range(0, len(rows), 8192):
-                moments.add(torch.from_numpy(np.asarray(rows[start : start + 8192], np.float32)))
+                part = np.array(rows[start : start + 8192], np.float32)  # a copy: a file's rows cannot be written to
+                moments.add(torch.from_numpy(part))
         adapter.fit(moments)
 
 

@@ -29,6 +29,9 @@ def check_training(plan: Plan, config: RunConfig) -> None:
     usual = settings.momentum == Train.model_fields["momentum"].default
     if settings.optimizer == "sgd" and settings.schedule == "one_cycle" and not usual:
         raise UserError("momentum-one-cycle", momentum=settings.momentum)
+    if settings.compile and settings.grad_checkpoint != "none":
+        # torch traces no checkpoint with contexts (harness.training.recompute): these parts would stay as they are.
+        raise UserError("compile-grad-checkpoint", value=settings.grad_checkpoint)
     check_adapters(plan)
     trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}

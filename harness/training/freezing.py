@@ -11,9 +11,10 @@ from torch import nn
 from harness.config.schema import Train
 from zoo.model.encoder_layers import layer_numbers
 from zoo.model.lora import encoder_of, is_adapter
-from zoo.model.model import Model
+from zoo.model.model import Model, module_key
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.instancenorm._InstanceNorm)
+"""Norms of torch. `is_norm` also finds those of timm and transformers, which have classes of their own."""
 
 
 class Freezing:
@@ -42,7 +43,7 @@ class Freezing:
             if not trained_now:
                 encoder.eval()
             for norm in encoder.modules():
-                if isinstance(norm, NORMS) and _is_frozen(norm, self.settings):
+                if is_norm(norm) and _is_frozen(norm, self.settings):
                     norm.eval()
         for encoder in self.adapted:
             trained = encoder.training
@@ -64,6 +65,17 @@ def trained_names(encoder: nn.Module, layers: dict[str, int], settings: Train, e
     return {name for name, layer in layers.items() if layer >= lowest and name not in frozen}
 
 
+def last_trained(model: Model, settings: Train) -> set[str]:
+    """Return the names of a model's parameters that are trained in the last epoch, in which most are."""
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for slot in model.pretrained:
+        encoder = encoder_of(model, slot)
+        layers = trainable_layers(encoder)
+        frozen = layers.keys() - trained_names(encoder, layers, settings, settings.epochs - 1)
+        names -= {f"encoders.{module_key(slot)}.{name}" for name in frozen}
+    return names
+
+
 def lowest_trained(settings: Train, top: int, epoch: int) -> int:
     """Return the lowest layer that is trained in an epoch, counted from 0; ``top`` + 1 if none is."""
     if epoch < settings.unfreeze:
@@ -72,11 +84,25 @@ def lowest_trained(settings: Train, top: int, epoch: int) -> int:
     return max(settings.frozen_layers, top + 1 - opened)
 
 
+def is_norm(part: nn.Module) -> bool:
+    """Return True for norms of torch, and for other classes that are called norms and scale or shift by vectors.
+
+    Blocks that have "norm" in their name too, such as a convolution with its norm, have parts with parameters, and
+    normalised linear layers have a matrix.
+    """
+    if isinstance(part, NORMS):
+        return True
+    own = list(part.parameters(recurse=False))
+    named = any("norm" in kind.__name__.lower() for kind in type(part).__mro__)
+    whole = len(list(part.parameters())) == len(own)
+    return named and whole and bool(own) and all(p.numel() == max(p.shape, default=1) for p in own)
+
+
 def _norm_parameters(encoder: nn.Module) -> set[str]:
     return {
         f"{prefix}.{name}".lstrip(".")
         for prefix, part in encoder.named_modules()
-        if isinstance(part, NORMS)
+        if is_norm(part)
         for name, _ in part.named_parameters(recurse=False)
     }
 

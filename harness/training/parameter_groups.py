@@ -9,12 +9,11 @@ torch's optimizers do not read it; here it is part of the rate itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
 from harness.config.schema import Train
+from harness.training.freezing import last_trained
 from leaderboards.blocks import ParameterGroup
 from zoo.model.encoder_layers import layer_numbers
 from zoo.model.model import Model, module_key
@@ -31,11 +30,6 @@ class Group:
     weight_decay: float
     encoder: bool = False
 
-    def row(self, model: nn.Module) -> ParameterGroup:
-        """Return the group for the record."""
-        count = sum(model.get_parameter(name).numel() for name in self.names)
-        return {"name": self.name, "lr": self.lr, "weight_decay": self.weight_decay, "parameters": count}
-
 
 def parameter_groups(model: Model, settings: Train) -> list[Group]:
     """Return the groups of all trained parameters; the first holds decayed ones of the fusion and its heads.
@@ -50,6 +44,24 @@ def parameter_groups(model: Model, settings: Train) -> list[Group]:
     taken = {name for group in groups for name in group.names}
     rest = tuple(name for name in trained if name not in taken)
     return [*_halves("model", rest, settings.lr, settings, decayed), *(group for group in groups if group.names)]
+
+
+def group_rows(model: Model, groups: Sequence[Group], settings: Train) -> list[ParameterGroup]:
+    """Return the groups for the record, without parameters that no epoch trains; the first two even if none is left.
+
+    Call it before anything is frozen (harness.training.freezing).
+    """
+    trained = last_trained(model, settings)
+    rows: list[ParameterGroup] = [
+        {
+            "name": group.name,
+            "lr": group.lr,
+            "weight_decay": group.weight_decay,
+            "parameters": sum(model.get_parameter(name).numel() for name in group.names if name in trained),
+        }
+        for group in groups
+    ]
+    return [*rows[:2], *(row for row in rows[2:] if row["parameters"])]
 
 
 def has_own_rates(settings: Train) -> bool:

@@ -15,7 +15,7 @@ from harness.config.schema import Train
 from harness.evaluation.choice_optimism import FoldSums
 from harness.training.checkpoint import SavedState, save_state
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
-from harness.training.parameter_groups import parameter_groups
+from harness.training.parameter_groups import group_rows, parameter_groups
 from zoo.errors import UserError
 from zoo.model.model import Model
 
@@ -90,7 +90,7 @@ class TrainingState:
     def __init__(self, model: Model, settings: Train, steps: int, made: Mapping[str, str]) -> None:
         self.model, self.settings, self.made = model, settings, dict(made)
         groups = parameter_groups(model, settings)
-        self.groups = [group.row(model) for group in groups]
+        self.groups = group_rows(model, groups, settings)
         self.optimizer = make_optimizer(model, settings, groups)
         self.schedule = make_schedule(self.optimizer, settings, steps, [group.encoder for group in groups])
         self.average: AveragedModel | None = running_average(model, settings)

@@ -15,10 +15,19 @@ from zoo.readers import Source
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.registry import resolve
 
-VERSION = 2  # raise it if the same draws give other pictures
+VERSION = 3  # raise it if the same draws give other pictures
 MIRROR = "mirror"
 MIRROR_VERSION = 1  # raise it if the mirror image differs
 SEED = 0  # of the draws of every run: runs with other seeds share the cached features
+
+
+def view_draw(view: int, video: str) -> ClipName:
+    """Return the names that the draw of a view of a whole video follows from.
+
+    The length is not among them: a data folder counts the frames of the annotation and prediction those of the video,
+    and the two may differ.
+    """
+    return ClipName(SEED, view, video, start=0, length=0)
 
 
 class AugmentedReader:
@@ -32,7 +41,7 @@ class AugmentedReader:
         self.uses_video: bool = self.inner.uses_video
         self.squeezed: bool = getattr(self.inner, "squeezed", False)
         self.plans, self.chain = chain, tuple(map(build_augmentation, chain))
-        self.clip = ClipName(SEED, view, source.name, 0, source.n_frames)
+        self.clip = view_draw(view, source.name)
 
     def present(self) -> np.ndarray:
         """Return (n_frames,) bool: frames that have a picture."""
@@ -46,7 +55,7 @@ class AugmentedReader:
             for plan in self.plans
         ]
         clip = self.clip
-        return digest("view", VERSION, self.inner.fingerprint(), names, clip.seed, clip.epoch, clip.video, clip.length)
+        return digest("view", VERSION, self.inner.fingerprint(), names, clip.seed, clip.epoch, clip.video)
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """Return the changed picture of a frame, uint8 RGB (size, size, 3); None if there is none."""

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from tests.support.program import Answer, Program
 from zoo.api import KINDS
+from zoo.errors import Stopped
 from zoo.metrics.scores import METRICS
 from zoo.registry.registry import load
 
@@ -243,6 +245,25 @@ def test_boxes_of_videos_that_have_none(harness: Command, crumbs: Path, tmp_path
 def test_the_version_is_the_installed_one(program) -> None:
     answer = program("--version")
     assert (answer.code, answer.out) == (0, f"abaw-zoo {version('abaw-zoo')}\n")
+
+
+def test_a_stopped_program_names_commands_that_continue(
+    program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a folder without a run, the only thing wrong with them is the folder."""
+
+    def stop(**how: object) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "app", stop)
+        with pytest.raises(SystemExit, match="130"):
+            cli.main()
+    commands = re.findall("`harness (.+?)`", capsys.readouterr().err)
+    assert [command.split()[0] for command in commands] == ["run", "pretrain"]
+    for command in commands:
+        answer = program(*command.replace("FOLDER", str(tmp_path)).split())
+        assert answer.error.code in ("run-not-a-run", "pretrain-no-request"), answer.err
 
 
 def test_the_package_can_be_run_as_a_module() -> None:

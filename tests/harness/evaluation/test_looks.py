@@ -132,7 +132,7 @@ class Shift:
 
 
 def test_all_windows_of_a_video_get_the_draw_of_its_view() -> None:
-    """The draw of a trained encoder's view is that of a frozen encoder's cached view, whatever the windows."""
+    """The draw of a trained encoder's view is that of a frozen encoder's cached view, whatever the windows and the number of frames."""
     spec = AugmentationSpec("shift", "tests:Shift", "Shifts.")
     chain = (Augmentation(spec, Shift(), 1.0),)
     owner = SimpleNamespace(name="v", n_frames=8)
@@ -143,7 +143,7 @@ def test_all_windows_of_a_video_get_the_draw_of_its_view() -> None:
         (number,) = np.unique(got.inputs["face"]["frames"].numpy())
         with drawing(CPU):
             whole = chain[0].pictures(
-                torch.zeros(1, 3, 2, 2, dtype=torch.uint8), [0], ClipName(0, int(view), "v", 0, 8)
+                torch.zeros(1, 3, 2, 2, dtype=torch.uint8), [0], ClipName(0, int(view), "v", 0, 0)
             )
         assert number == int(whole.unique())
         drawn.append(number)
@@ -182,7 +182,7 @@ def test_passes_that_do_not_fit_are_refused() -> None:
         check_passes(config(views=2), plan("frames"))  # type: ignore[arg-type]
     with refused("tta-strides-twice"):
         check_passes(config(strides="2+2"), plan("frames"))  # type: ignore[arg-type]
-    with refused("stride-over-clip", stride=9, clip=8):
+    with refused("stride-over-clip", key="tta.strides", stride=9, clip=8):
         check_passes(config(strides="9"), plan("frames"))  # type: ignore[arg-type]
     fps = RunConfig.model_validate({"tta": {"strides": "2"}, "train": {"fps": 5}})
     with refused("tta-strides-fps"):

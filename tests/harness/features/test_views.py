@@ -18,6 +18,7 @@ from harness.data.streams.readers import FaceReader
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.extraction import extract, extract_videos
 from harness.features.views import ViewChoice, view_name, view_slots
+from harness.predicting import live_looks
 from tests.harness.batching.test_clips import data
 from tests.support.frozen import Odd, odd
 from zoo.augmenting import ClipName, build_augmentation, drawing
@@ -55,7 +56,7 @@ def test_cached_views_equal_those_computed_on_the_fly(index: Index) -> None:
         plain = torch.from_numpy(np.stack([reader.image(i, None, 8) for i in seen])).movedim(-1, -3)
         assert np.array_equal(store.present("face@1", video.name), reader.present())
         for view in (1, 2):
-            pictures, name = plain, ClipName(0, view, video.name, 0, video.n_frames)
+            pictures, name = plain, ClipName(0, view, video.name, 0, 0)
             with drawing(torch.device("cpu")):
                 for block in blocks:
                     pictures = block.pictures(pictures, seen.tolist(), name)
@@ -94,6 +95,22 @@ def test_views_are_computed_once_and_kept_apart_by_everything_they_depend_on(ind
         extract_videos(index, view_slots([slot], {"face": chain()}, 2), names, store=store, progress=False)
         counts.append(store.computed)
     assert counts == [len(index.videos) + 2 * len(index.split("train")), 0]
+
+
+def test_a_view_is_the_same_if_annotation_and_video_differ_in_length(index: Index) -> None:
+    """A data folder counts the frames of the annotation, prediction those of the video."""
+    source, spec = source_of(index, index.videos[0]), odd().plan.stream
+    blocks = tuple(map(build_augmentation, chain()))
+    for view in (1, 2, 3):
+        readers = [
+            AugmentedReader(replace(source, n_frames=n), reader=spec.reader, chain=chain(), view=view)
+            for n in (source.n_frames, source.n_frames + 1)
+        ]
+        frame = int(np.flatnonzero(readers[0].present())[0])
+        pictures = [reader.image(frame, None, 8) for reader in readers]
+        plain = open_reader(spec, source).image(frame, None, 8)
+        pictures.append(live_looks._view(blocks, view)(plain, frame, source.name))
+        assert all(np.array_equal(pictures[0], picture) for picture in pictures[1:])
 
 
 def test_every_frame_of_a_view_has_its_own_noise(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,14 @@ def test_the_page_shows_each_clip_as_it_is_and_as_it_is_drawn(program, tmp_path:
         assert np.abs(plain.astype(int) - mirrored.astype(int)).mean() > gap.mean()
 
 
+def test_augmentations_of_sound_are_left_out_of_the_page(program, tmp_path: Path) -> None:
+    """The options of a run that augments both can be given as they are."""
+    both = ("--encoders", "face,audio", "--augment", "face=flip", "--augment", "audio=gain")
+    drawn(program, tmp_path / "a.html", *both, "--set", "augment.audio.gain.p=1")
+    drawn(program, tmp_path / "b.html", "--encoders", "face", "--augment", "face=flip")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
 def test_the_same_seed_gives_the_same_page_and_another_seed_another(program, tmp_path: Path) -> None:
     crop = ("--augment", "crop")
     pages = [tmp_path / f"{name}.html" for name in "abc"]

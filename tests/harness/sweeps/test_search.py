@@ -92,10 +92,70 @@ def test_the_space_of_a_combination(program, ground: Any, tmp_path: Path) -> Non
     assert "train.stride" not in space_of(by_rate.config, by_rate.job.plan, {}, []), "the two exclude each other"
 
 
+def test_a_range_reaches_to_the_combinations_own_value(program, ground: Any, tmp_path: Path) -> None:
+    own = ["train.lr=0.05", "train.weight_decay=0", "train.output_dropout=0.7"]
+    entry = entry_of(program, ground, tmp_path, own, finetune=["face"], encoders="face,context")
+    space = space_of(entry.config, entry.job.plan, {}, [])
+    assert space["train.lr"] == Range(1e-4, 0.05, log=True)
+    assert space["train.encoder_lr"] == Range(1e-6, 0.05, log=True)
+    assert space["train.weight_decay"] == Range(0, 0.1), "a logarithm has no 0"
+    assert space["train.output_dropout"] == Range(0, 0.7)
+    assert space["project.dropout"] == USUAL["project.dropout"]
+    given = parse_space(["train.lr=1e-4:1e-3:log"])
+    assert space_of(entry.config, entry.job.plan, given, [])["train.lr"] == Range(1e-4, 1e-3, log=True)
+
+
+@pytest.mark.parametrize(
+    ("sets", "given", "fixed", "clips", "strides"),
+    [
+        (["train.clip=1"], [], [], (1, 32, 64, 128, 256), None),
+        (["train.clip=3"], [], ["train.clip"], None, (1, 2)),
+        (["train.clip=128", "train.stride=64"], [], [], (64, 128, 256), (1, 2, 4, 64)),
+        (["train.clip=128", 'tta.strides="100"'], [], [], (128, 256), (1, 2, 4)),
+        ([], ["train.stride=1,40"], [], (40, 64, 128, 256), (1, 40)),
+        ([], ["train.clip=2:8"], [], (2, 8), (1, 2)),
+    ],
+)
+def test_clips_are_as_long_as_strides(
+    program, ground: Any, tmp_path: Path, sets: list[str], given: list[str], fixed: list[str], clips: Any, strides: Any
+) -> None:
+    entry = entry_of(program, ground, tmp_path, sets)
+    space = space_of(entry.config, entry.job.plan, parse_space(given), fixed)
+    found = [space[key].ends if key in space else None for key in ("train.clip", "train.stride")]
+    assert found == [clips, strides]
+
+
+def test_options_of_augmentations_are_searched(program, ground: Any, tmp_path: Path) -> None:
+    entry = entry_of(program, ground, tmp_path, finetune=["face"], augment=("face=affine",))
+    given = parse_space(["augment.face.affine.degrees=5,20", "augment.face.affine.p=0.1:0.9"])
+    space = space_of(entry.config, entry.job.plan, given, [])
+    assert set(given) <= set(space)
+    assert current(entry.config, entry.job.plan, "augment.face.affine.degrees") == 10
+    assert current(entry.config, entry.job.plan, "augment.face.affine.p") == 0.5
+
+
+@pytest.mark.parametrize(
+    "key", ["head.layrs", "head.kernel", "augment.face.nose.degrees", "augment.face.affine.degrees"]
+)
+def test_a_space_that_no_combination_has(program, ground: Any, tmp_path: Path, key: str) -> None:
+    from harness.sweeps.search import Search, check_spaces
+
+    entry = entry_of(program, ground, tmp_path, ["head.layers=1"])
+    with refused("space-unused", key=key):
+        check_spaces([entry], Search(2, 3, parse_space([f"{key}=1,2"])))
+    check_spaces([entry], Search(2, 3, parse_space(["head.layers=1,2"])))
+
+
 @pytest.mark.parametrize(
     ("text", "refusal"),
     [
         ("train.rate=1:2", refused("space-unknown-setting")),
+        ("features.views=0,2", refused("space-not-searched", key="features.views")),
+        ("tta.views=0,2", refused("space-not-searched")),
+        ("distill.weight=0.1:0.9", refused("space-not-searched")),
+        ("post.smooth.width=3,5", refused("space-not-searched")),
+        ("head=gru,tcn", refused("space-not-searched")),
+        ("train.stride=1,64", refused("stride-over-clip")),
         ("train.lr=-1:1", refused("setting-invalid", dotted="train.lr")),
         ("train.batch=1:2.5", refused("space-whole-number")),
         ("train.optimizer=adam,adamm", refused("setting-invalid", dotted="train.optimizer")),
@@ -173,6 +233,16 @@ def test_the_first_trial_is_what_is_set_anyway(program, ground: Any, tmp_path: P
 
 
 @needs_optuna
+def test_the_first_trial_has_values_outside_the_usual_ranges(program, ground: Any, tmp_path: Path) -> None:
+    from harness.sweeps.search import Search, Study
+
+    own = {"train.lr": 0.05, "train.weight_decay": 0.0, "train.output_dropout": 0.7, "project.dropout": 0.8}
+    entry = entry_of(program, ground, tmp_path, [f"{key}={value}" for key, value in own.items()])
+    first = Study(entry, Search(1, 3, {}), ground, tmp_path).ask()
+    assert {key: first[key] for key in own} == own
+
+
+@needs_optuna
 def test_trials_that_fail(program, ground: Any, tmp_path: Path) -> None:
     def score(fold: Any) -> Any:
         return Failure("no") if fold.config.project.dropout > 0.2 and fold.fold == 1 else quality(fold)
@@ -227,6 +297,24 @@ def choice(program, data: Path, out: Path) -> tuple[dict[str, Any], list[float]]
     scores = [trial.value for trial in study.trials.trials]
     assert len(set(scores)) == 3
     return study.best()[0], scores
+
+
+def test_a_trial_trains_with_the_augmentation_of_the_run(
+    program, ground: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.sweeps import search
+    from zoo.model.augmenter import Augmenter
+
+    def note(*given: Any, augment: Augmenter, **how: Any) -> None:
+        assert [block.spec.name for block in augment.chains["face"]] == ["flip", "noise"]
+        assert augment.seed == 4
+        raise Stop
+
+    monkeypatch.setattr(search, "train", note)
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    entry = entry_of(program, ground, tmp_path, finetune=["face"], augment=("face=flip,noise",), seed=4)
+    with pytest.raises(Stop):
+        search.score_fold(search.Fold(entry.config, 0, 3, whole=False))
 
 
 @needs_optuna

@@ -72,6 +72,22 @@ def _matrix(project: torch.Tensor) -> torch.Tensor:
     return (project if project.ndim == 2 else project.diag()).double()
 
 
+def test_rows_of_files_are_copied_into_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``features.store=float32`` they need no conversion, and torch warns once of what it cannot write to."""
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
+    store, net = Rows({"a": np.load(tmp_path / "rows.npy", mmap_mode="r")}), Adapted("none")
+    given: list[bool] = []
+    plain = torch.from_numpy
+
+    def note(array: np.ndarray) -> torch.Tensor:
+        given.append(array.flags.writeable)
+        return plain(array)
+
+    monkeypatch.setattr(torch, "from_numpy", note)
+    fit_adapters(net, ClipData(None, [video("a", np.zeros((50, 2)))], ["face"], store, {}), store)  # type: ignore[arg-type]
+    assert given == [True]
+
+
 @pytest.mark.parametrize("other", ["val", "test", "select"])
 @pytest.mark.parametrize("fit", ["projection", "loss", "reference"])
 def test_every_fit_before_training_refuses_rows_of_another_split(fit: str, other: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from timm.layers.grn import GlobalResponseNorm
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from harness.config.schema import RunConfig, Train, load_config
 from harness.training.checks import check_training
-from harness.training.freezing import Freezing, lowest_trained
+from harness.training.freezing import Freezing, is_norm, lowest_trained
 from harness.training.optimizers import make_optimizer, make_schedule
-from harness.training.parameter_groups import parameter_groups
+from harness.training.parameter_groups import group_rows, parameter_groups
 from tests.support.refusals import refused
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL
 from zoo.api import FrameInput
@@ -92,8 +93,32 @@ def test_every_parameter_has_the_group_rate_and_decay_of_its_layer() -> None:
     assert rest["fusion.predictor.output.1.weight"] == ("model", 1e-2)
     assert rest["fusion.predictor.output.1.bias"] == ("model, no decay", 1e-2)
     assert set(found) == {name for name, p in net.named_parameters() if p.requires_grad}
-    rows = [group.row(net) for group in parameter_groups(net, settings)]
+    rows = group_rows(net, parameter_groups(net, settings), settings)
     assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "layers"),
+    [
+        ({"frozen_layers": 2}, {2, 3}),
+        ({"norms": "frozen"}, {0, 1, 2, 3}),
+        ({"frozen_layers": 1, "unfreeze": 1, "unfreeze_every": 2, "epochs": 4}, {2, 3}),
+    ],
+)
+@pytest.mark.parametrize("rate", [None, 1e-3])
+def test_the_record_has_what_some_epoch_trains(frozen: dict, layers: set[int], rate: float | None) -> None:
+    """The optimizer has all parameters, the record those that are trained in the last epoch, with or without groups."""
+    net, settings = tuned(), Train(encoder_lr=rate, **frozen)
+    groups = parameter_groups(net, settings)
+    rows = group_rows(net, groups, settings)
+    assert {name for group in groups for name in group.names} == {
+        n for n, p in net.named_parameters() if p.requires_grad
+    }
+    freezing = Freezing(net, settings)
+    freezing.apply(settings.epochs - 1)
+    assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in net.parameters() if p.requires_grad)
+    own = {int(row["name"].split()[3].rstrip(",")) for row in rows if row["name"].startswith("encoder face layer")}
+    assert own == (layers if rate else set())
 
 
 def test_without_settings_there_are_two_groups_as_before() -> None:
@@ -201,6 +226,43 @@ def test_frozen_norms_keep_weights_and_statistics() -> None:
     assert net.encoders["face"].training
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        timm.layers.RmsNorm,
+        timm.layers.RmsNorm2d,
+        timm.layers.RmsNormAct2d,
+        timm.layers.SimpleNorm,
+        timm.layers.EvoNorm2dS0,
+        timm.layers.FilterResponseNormTlu2d,
+        GlobalResponseNorm,
+    ],
+)
+def test_norms_of_timm_are_frozen_too(kind: type[nn.Module]) -> None:
+    net = tuned()
+    norm = net.encoders["face"].blocks[0][1] = kind(8)
+    Freezing(net.train(), Train(norms="frozen")).apply(0)
+    assert not any(p.requires_grad for p in norm.parameters())
+    assert not norm.training
+    assert net.encoders["face"].blocks[0][0].weight.requires_grad
+
+
+def test_a_norm_is_what_scales_by_vectors() -> None:
+    class NormedLinear(nn.Linear):
+        """A linear layer that normalises its rows."""
+
+    class T5LayerNorm(nn.Module):
+        """A norm with a class of its own, as transformers has."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8))
+
+    assert is_norm(T5LayerNorm())
+    others = (NormedLinear(8, 8), timm.layers.ConvNormAct(8, 8), timm.layers.GlobalResponseNormMlp(8), nn.Linear(8, 1))
+    assert not any(map(is_norm, others))
+
+
 def test_a_frozen_layer_neither_moves_nor_decays() -> None:
     net, settings = tuned(), Train(unfreeze=1, lr=0.1, weight_decay=0.5)
     before = {name: p.detach().clone() for name, p in net.encoders.named_parameters()}
@@ -227,7 +289,7 @@ def tuned_plan(encoders: str = "face", **more: object) -> Plan:
 @pytest.mark.parametrize(
     ("code", "settings", "fields"),
     [
-        ("stride-over-clip", {"stride": 65}, {"clip": 64, "stride": 65}),
+        ("stride-over-clip", {"stride": 65}, {"key": "train.stride", "clip": 64, "stride": 65}),
         ("stride-and-fps", {"stride": 2, "fps": 5.0}, {"stride": 2}),
         ("unfreeze-never", {"unfreeze": 30}, {"epochs": 30, "unfreeze": 30}),
         ("encoder-warmup-schedule", {"encoder_warmup": 0.1, "schedule": "plateau"}, {"schedule": "plateau"}),
@@ -252,6 +314,8 @@ def test_rates_out_of_range_are_refused(setting: str) -> None:
     [
         ("frozen-layers-all", {"frozen_layers": 17}, {"count": 17, "frozen": 17, "slot": "face"}),
         ("unfreeze-every-never", {"unfreeze_every": 2}, {"count": 17, "epoch": 33, "epochs": 30}),
+        ("compile-grad-checkpoint", {"compile": True, "grad_checkpoint": "encoders"}, {"value": "encoders"}),
+        ("compile-grad-checkpoint", {"compile": True, "grad_checkpoint": "all"}, {"value": "all"}),
         ("momentum-one-cycle", {"optimizer": "sgd", "schedule": "one_cycle", "momentum": 0.5}, {"momentum": 0.5}),
         ("accumulate-batch-norm", {"accumulate": 2}, {"slot": "face"}),
         ("accumulate-not-additive", {"accumulate": 2, "batch_norm": "frozen"}, {}),
