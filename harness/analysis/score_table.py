@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from harness.analysis.label_tables import average_precision, labelled_answers
 from harness.evaluation.scoring import score_block
 from harness.runtime.terminal import tabulate
 from harness.submissions.writer import read_table
 from leaderboards.blocks import ScoreBlock
 from zoo.api import EditionSpec, TrackSpec
+from zoo.errors import UserError
 from zoo.registry.tracks import find_track, load_plugins
 from zoo.text import visible
 
@@ -34,7 +37,9 @@ def scores_of(
     answers = read_table(table, wanted)
     videos = labelled_answers(wanted, answers, labels or table, own=labels is None)
     block = score_block(wanted, videos)
-    assert block is not None  # a table without labels is refused
+    if block is None:  # a table without any labels is refused earlier
+        lacking = [a.name for a in wanted.answers if all(np.isnan(video.targets[a.name]).all() for video in videos)]
+        raise UserError("table-answer-unlabelled", file=labels or table, names=", ".join(lacking), metric=wanted.metric)
     parts = {name: float(value) for name, value in block["parts"].items() if not name.startswith("frames")}
     parts |= {f"average precision of {name}": value for name, value in average_precision(wanted, videos)}
     return TableScores(chosen, wanted, block, parts)

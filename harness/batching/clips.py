@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,12 +72,26 @@ class ClipData:
         self.present = [{slot: self._present(slot, video) for slot in self.slots} for video in self.videos]
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
         self.strides = [stride_of(self.times(v), fps) if fps else stride for v in range(len(self.videos))]
-        learnt = [np.asarray(self.trainable(v).any(1), bool) for v in range(len(self.videos))]
+        learnt = self._learnt()
         self.order = [np.flatnonzero(rows) if close_gaps else np.arange(len(rows)) for rows in learnt]
-        kept = zip(learnt, self.order, self.strides, strict=True)
-        # Sums of frames with a usable label: a difference says whether a window has any (window_sums).
-        self.useful = [sums_before(rows[order], step) for rows, order, step in kept]
+        self.useful = self._useful(learnt)
         self.soft: list[np.ndarray] | None = None
+
+    def delayed(self, delay: float) -> ClipData:
+        """Return a copy whose labels are moved earlier by ``delay`` seconds."""
+        moved = copy.copy(self)
+        moved.labels = [shift_back(labels, self.times(v), delay) for v, labels in enumerate(self.labels)]
+        moved.useful = moved._useful(moved._learnt())
+        return moved
+
+    def _learnt(self) -> list[np.ndarray]:
+        """Return for each video which frames have a usable label."""
+        return [np.asarray(self.trainable(v).any(1), bool) for v in range(len(self.videos))]
+
+    def _useful(self, learnt: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return sums of frames with a usable label: a difference says whether a window has any (window_sums)."""
+        kept = zip(learnt, self.order, self.strides, strict=True)
+        return [sums_before(rows[order], step) for rows, order, step in kept]
 
     def teach(self, soft: Mapping[str, np.ndarray], delay: float, *, unlabelled: bool) -> None:
         """Give the clips a teacher's predictions, for training.

@@ -8,7 +8,11 @@ import numpy as np
 
 from harness.batching.clips import ClipData, sums_before, window_sums
 from harness.batching.windows import Windows
-from zoo.api import Counts, TrackSpec
+from zoo.api import Answer, Counts, TrackSpec
+from zoo.losses import ON_EDGE
+
+BINS = 20
+"""Number of bins in which values are counted."""
 
 Weigher = Callable[[Windows], np.ndarray]
 """A function from W windows to their weights (W,), positive."""
@@ -88,8 +92,7 @@ class LabelBalance:
                     continue
                 labels = data.labels[v][labelled[:, a], a]
                 if answer.kind == "value":
-                    edges = np.linspace(answer.low, answer.high, len(counts[a].bins) + 1)
-                    labels = np.searchsorted(edges[1:-1], labels, side="right")
+                    labels = bins_of(labels, answer)
                 weights[labelled[:, a]] += 1 / np.maximum(1, np.array(counts[a].bins)[labels.astype(int)])
             self.sums.append(sums_before(weights[order], data.strides[v]))
 
@@ -103,10 +106,16 @@ class LabelBalance:
         return weights
 
 
+def bins_of(values: np.ndarray, answer: Answer) -> np.ndarray:
+    """Return the index of each value's bin, of equal ones over the answer's range, as losses take it (zoo.losses)."""
+    share = (np.asarray(values, np.float64) - answer.low) / (answer.high - answer.low)
+    return np.clip(np.floor(share * BINS + ON_EDGE), 0, BINS - 1).astype(np.int64)
+
+
 def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:
     """Return the counts of the training labels of every answer, for class weights and the like.
 
-    A value is counted in 20 bins between its bounds. Raises ValueError if the data is of another split.
+    A value is counted in equal bins between its bounds. Raises ValueError if the data is of another split.
     """
     data, counts = data.of("train"), []
     for a, answer in enumerate(track.answers):
@@ -114,7 +123,7 @@ def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:
             [data.labels[v][data.trainable(v)[:, a], a] for v in range(len(data.videos))] or [np.zeros(0)]
         )
         if answer.kind == "value":
-            bins = np.histogram(values, 20, (answer.low, answer.high))[0]
+            bins = np.bincount(bins_of(values, answer), minlength=BINS)
         else:
             bins = np.bincount(values.astype(int), minlength=len(answer.classes) if answer.kind == "class" else 2)
         counts.append(Counts(len(values), tuple(int(b) for b in bins)))

@@ -42,6 +42,8 @@ Weights = Sequence[float] | Mapping[str, Sequence[float]]
 
 METHODS = ("mean", "vote", "ccc")
 NUDGE = 1e-6
+ROUNDING = 1e-9
+"""A spread of standardised members below this is that of rounding."""
 
 
 def merge(
@@ -124,13 +126,16 @@ def centred(columns: Sequence[Array], weights: Array | None = None) -> Array:
     if weights is None:
         agreed = agreement(columns)
         weights = agreed / agreed.sum() if agreed.any() else np.full(len(columns), 1 / len(columns))
-    means, spreads = np.array([x.mean() for x in columns]), np.array([x.std() for x in columns])
-    z = np.zeros_like(columns[0])
-    for x, w, mean, spread in zip(columns, weights, means, spreads, strict=True):
+    wide = [np.asarray(x, np.float64) for x in columns]
+    means = np.array([x.mean() for x in wide])
+    # Rounding gives equal values a spread of about 1e-17, and divided by it they would not be constant 0.
+    spreads = np.array([x.std() if np.ptp(x) else 0.0 for x in wide])
+    z = np.zeros(len(wide[0]))
+    for x, w, mean, spread in zip(wide, weights, means, spreads, strict=True):
         z += w * (x - mean) / spread if spread > 0 else 0.0
     apart = z.std()
-    out: Array = weights @ means + (weights @ spreads * z / apart if apart > 0 else z)
-    return out
+    out: Array = weights @ means + (weights @ spreads * z / apart if apart > ROUNDING else np.zeros_like(z))
+    return out.astype(columns[0].dtype, copy=False)
 
 
 def _centred(aligned: Sequence[Sequence[VideoAnswers]], answer: Answer, weights: Array | None) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -30,7 +31,8 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
     """Return the scores of some videos as a block of the record.
 
     It holds the main score with its interval, its parts, scores per video and leave-one-group-out scores. None if
-    nothing is labelled. ``with_face``: count only labelled frames that have a face crop.
+    nothing is labelled, or no frame has a label of an answer without which the metric is not defined. ``with_face``:
+    count only labelled frames that have a face crop.
     """
     if with_face and not all("crop" in video.extra for video in videos):
         return None
@@ -46,6 +48,8 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
     by_group = [metrics.merge(groups[name]) for name in names]
     whole = metrics.merge(by_group)
     score = metrics.score(track.metric, track.answers, whole)
+    if math.isnan(score.main):
+        return None
     without = metrics.leave_one_out(track.metric, track.answers, by_group)
     interval = jackknife(score.main, np.asarray(without, float).tolist(), track.score_range)
     reachable = metrics.reachable(track.metric, track.answers, whole)

@@ -186,7 +186,7 @@ def mean_result(members: Sequence[Record]) -> Result:
     for kind in first["scores"]:
         blocks = [result["scores"][kind] for result in results]
         main = statistics.fmean(block["main"] for block in blocks)
-        loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
+        loo = np.mean([np.asarray(block["leave_one_out"], float) for block in blocks], axis=0)  # a record's null: NaN
         interval = jackknife(main, loo, (first["score_range"][0], first["score_range"][1]))
         present = statistics.fmean(block.get("over_present", block["main"]) for block in blocks)
         scores[kind] = {

@@ -31,6 +31,8 @@ def plan_all(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> t
         check_kind(config, seeds)
     if how.search is not None:
         check_search(how.search)
+        if any(config.distill.run for config in configs):
+            raise UserError("search-with-teacher")
     shared = prepare_shared(configs[0])
     entries = plan_entries(configs, seeds, shared, out)
     if how.search is not None:

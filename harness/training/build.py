@@ -15,6 +15,7 @@ from harness.data.index.index import Index
 from harness.data.streams.raw_inputs import RawSlot
 from harness.features.store import FeatureStore
 from zoo.api import Counts
+from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.model.augmenter import Augmenter, build_chains
 from zoo.model.model import AdapterOptions, Model, Regularisation, build_encoder, module_key
@@ -84,5 +85,7 @@ def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
 def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
     """Return the labels with each training video given another one's (a control: nothing should be learned)."""
     n = len(labels)
+    if n < 2:
+        raise UserError("shuffle-too-few")
     shift = 1 + int(np.random.default_rng(seed).integers(max(1, n - 1)))
     return [np.resize(labels[(i + shift) % n], labels[i].shape) for i in range(n)]

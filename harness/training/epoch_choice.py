@@ -20,8 +20,10 @@ def selected_by_score(settings: Train) -> tuple[str, ...]:
 
 
 def out_of_patience(progress: Progress, settings: Train) -> bool:
-    """Return True if the score has not improved for ``train.patience`` epochs."""
+    """Return True if the score has not improved for ``train.patience`` epochs. Only an epoch with a score can tell."""
     if settings.select != "best" or not settings.patience or not progress.best_epoch:
+        return False
+    if progress.epoch % settings.validate_every:
         return False
     return progress.epoch - progress.best_epoch >= settings.patience
 

@@ -232,7 +232,8 @@ class _Loop:
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
             for batch in batches:
                 # Seed dropout by seed, epoch and step alone: a continued run draws the same masks as an unbroken one.
-                torch.manual_seed((self.plan.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)
+                number = (self.plan.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step
+                torch.manual_seed(number % 2**64)
                 loss, parts = self.step(batch)
                 self.state.after_step()
                 progress.add_step(loss)

@@ -61,7 +61,10 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int,
     if settings.schedule == "one_cycle":
         return lr.OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=total + 1)
     if settings.schedule == "plateau":
-        return lr.ReduceLROnPlateau(optimizer, mode="max", patience=settings.plateau, factor=settings.plateau_factor)
+        # Any higher score counts. torch's threshold is a share of the score, so of a negative one equal scores would.
+        return lr.ReduceLROnPlateau(
+            optimizer, mode="max", patience=settings.plateau, factor=settings.plateau_factor, threshold=0
+        )
     warm = max(1, round(settings.warmup * total))
 
     def common(step: int) -> float:

@@ -20,9 +20,9 @@ from zoo.parallel import sharing
 def validation_loss(model: Model, val: ClipData, settings: Train, world: World) -> float | None:
     """Return the mean loss of the validation clips, cut like training clips but always at the same places.
 
-    Neither dropout nor mixup is applied. Returns None if a batch of training's size does not fit in memory. The batch
-    is not halved, because the loss of clips together (CCC) is not the mean of their losses. The run goes on, because
-    the loss is only a number in the history.
+    Neither dropout nor mixup is applied, and labels are moved by ``train.delay`` as in training. Returns None if a
+    batch of training's size does not fit in memory. The batch is not halved, because the loss of clips together (CCC)
+    is not the mean of their losses. The run goes on, because the loss is only a number in the history.
     """
     try:
         return _mean_loss(model, val, settings, world)
@@ -36,6 +36,7 @@ def validation_loss(model: Model, val: ClipData, settings: Train, world: World) 
 
 def _mean_loss(model: Model, val: ClipData, settings: Train, world: World) -> float:
     model.eval()
+    val = val.delayed(settings.delay) if settings.delay else val
     every, total = batches_of(val, settings, 0, 0, 1), 0.0
     with torch.no_grad(), closing(prefetch_batches(val, every, settings.clip, world)) as ready:
         for batch in ready:

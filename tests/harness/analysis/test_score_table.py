@@ -143,3 +143,11 @@ def test_commands_that_make_no_sense(args: tuple[str, ...], refusal: Refusal, ha
     assert answer.code == 2
     refusal.check(answer.error)
     assert answer.err.count("\n") == 1
+
+
+def test_labels_of_one_answer_alone_are_refused(harness: Any) -> None:
+    rows = {"video": ["a", "a", "b"], "frame": [1, 2, 1]}
+    pd.DataFrame({**rows, "valence": [0.1, 0.2, 0.3], "arousal": 0.0}).to_csv("table.csv", index=False)
+    pd.DataFrame({**rows, "valence": [0.1, 0.3, 0.2], "arousal": np.nan}).to_csv("labels.csv", index=False)
+    answer = harness("evaluate", "--predictions", "table.csv", "--labels", "labels.csv", "--track", "va")
+    answer.refused("table-answer-unlabelled", names="arousal")

@@ -6,12 +6,20 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 
 from harness.batching.clips import ClipData, sums_before, window_sums
-from harness.batching.training_windows import LabelBalance, count_windows, number_repetitions, training_windows
+from harness.batching.training_windows import (
+    LabelBalance,
+    count_windows,
+    number_repetitions,
+    training_counts,
+    training_windows,
+)
 from harness.batching.windows import Window, Windows, runs
 from harness.config.schema import Train
 from harness.training.steps import batches_of
+from plugins.losses.ccc import Ccc
 from tests.harness.batching.test_clips import Store, data, video
 from zoo.api import Answer, AudioInput, TrackSpec
 
@@ -151,3 +159,18 @@ def test_sound_at_a_stride_is_read_without_holes() -> None:
     inputs = clips.batch([Window(0, 8, 24)], 4).inputs["audio"]
     assert inputs["times"][0].tolist() == pytest.approx([0.0, 0.4, 0.8, 1.2])
     assert inputs["samples"][0].tolist() == list(range(80, 210))
+
+
+def test_a_value_on_the_edge_of_a_bin_is_counted_and_looked_up_in_the_same_bin() -> None:
+    """-0.3 is on an edge; of single precision it is a little below, and that bin has no other value."""
+    answer = Answer("valence", "value", -5)
+    track = TrackSpec("v", (answer,), "mean_ccc", (-1, 1), (), (), "keyed", "")
+    values = np.array([-0.3] * 900 + [0.6] * 100, np.float32)[:, None]
+    clips = ClipData(None, [video("v0", values)], ["face"], Store({"v0": np.ones(1000, bool)}), {})  # type: ignore[arg-type]
+    (counts,) = training_counts(track, clips)
+    assert (counts.bins[7], counts.bins[16], sum(counts.bins)) == (900, 100, 1000)
+    windows = Windows(np.array([[0, 0, 1], [0, 999, 1000]], np.int32))
+    np.testing.assert_allclose(LabelBalance(clips, track)(windows), [1 / 900, 1 / 100])
+    loss = Ccc((answer,), (counts,))
+    labels = torch.tensor(values[[0, 999]])[None]
+    assert loss.bin_of(labels, labels > -5, loss.sizes).flatten().tolist() == [7, 16]

@@ -111,6 +111,12 @@ def test_ccc_of_members_that_do_not_vary_or_agree() -> None:
     flat = [[video(valence=np.full(6, x))] for x in (0.25, 0.75)]
     np.testing.assert_allclose(merge(flat, TRACK, method="ccc")[0].values["valence"], 0.5)
     up = np.linspace(-0.5, 0.5, 6)
+    varying = np.sin(np.arange(6) * 2.1) / 2
+    for constant in (0.1, 0.37):  # equal numbers whose computed spread is not 0
+        flat = np.full(6, constant, np.float32)
+        mixed = merge([[video(valence=varying)], [video(valence=flat)]], TRACK, method="ccc", weights=[0.5, 0.5])[0]
+        wanted = (varying.mean() + flat[0]) / 2 + (varying - varying.mean()) / 2
+        np.testing.assert_allclose(mixed.values["valence"], wanted, atol=1e-7)
     against = merge([[video(valence=up)], [video(valence=-up)]], TRACK, method="ccc")[0].values["valence"]
     np.testing.assert_allclose(against, 0, atol=1e-12)
     wide = merge([[video(valence=2 * up)], [video(valence=2.2 * up)]], TRACK, method="ccc")[0].values["valence"]

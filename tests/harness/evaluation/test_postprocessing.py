@@ -273,3 +273,8 @@ def test_an_answer_that_lacks_something_names_the_post_processor(answer, got) ->
 
     with refused("post-answer", name="lacking", got=got):
         cross_fit([Block(api.PostSpec("lacking", Lacking), {})], TRACK, VIDEOS)
+
+
+def test_without_any_label_of_an_answer_there_is_no_score() -> None:
+    bare = [dataclasses.replace(v, targets={**v.targets, "arousal": np.full(40, np.nan)}) for v in VIDEOS]
+    assert score_block(TRACK, bare) is None

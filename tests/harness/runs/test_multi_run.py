@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.config.schema import load_config
 from harness.runs.finished import data_circumstances
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
-from harness.runs.multi_run import _finished, member_jobs
+from harness.runs.multi_run import _finished, mean_result, member_jobs
 from leaderboards.record import Record
 from tests.support.refusals import refused
 
@@ -45,3 +46,23 @@ def test_a_member_with_other_groups_is_refused(member: tuple[Job, Path]) -> None
     together = tuple(replace(video, group="all") for video in own.index.videos)
     with refused("run-groups-changed", folder=folder):
         _finished(folder, replace(own, index=replace(own.index, videos=together), whole=None))
+
+
+def test_the_mean_of_seeds_whose_records_lack_a_left_out_score() -> None:
+    """NaN is null in a record that was read: one group has all labels of an answer."""
+    block = {"main": 0.5, "leave_one_out": [None, 0.4], "parts": {}, "groups": ["a", "b"], "frames": 9, "videos": 2}
+    result = {
+        "scores": {"raw": block},
+        "score_range": [-1, 1],
+        "seeds": [0],
+        "post": {},
+        "selection_split": None,
+        "epoch": 1,
+        "epochs": 1,
+        "n_selections": 0,
+        "steps": 1,
+    }
+    mean = mean_result([Record("seed-0", "done", result=result), Record("seed-1", "done", result=result)])  # type: ignore[arg-type]
+    found = mean["scores"]["raw"]
+    assert np.isnan(found["leave_one_out"][0])
+    assert (found["low"], found["high"]) == (-1, 1)

@@ -85,6 +85,7 @@ class Plain(torch.nn.Linear):
     """A network without adapters."""
 
     adapted: tuple[str, ...] = ()
+    pretrained: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,13 @@ def test_no_reported_video_is_in_a_fold(program, ground: Any, tmp_path: Path) ->
         fold_job(entry.job, Fold(entry.config, 0, 9, whole=False))
 
 
+@needs_optuna
+def test_a_search_has_no_teacher(program, tmp_path: Path) -> None:
+    taught = ("--encoders", "face", "--set", f"distill.run={tmp_path / 'teacher'}")
+    answer = program("sweep", "--data", program.demo, *taught, "--search", 2, "--out", tmp_path)
+    answer.refused("search-with-teacher")
+
+
 def test_without_optuna(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 

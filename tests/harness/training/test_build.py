@@ -20,9 +20,10 @@ from harness.runs import features as feature_module
 from harness.runs import preparation
 from harness.runs import run as run_module
 from harness.runs.job import Job, make_job
-from harness.training.build import fit_adapters
+from harness.training.build import fit_adapters, shuffled
 from tests.harness.batching.test_clips import Store, video
 from tests.harness.evaluation.test_plain_reference import VA
+from tests.support.refusals import refused
 from zoo.model.adapter import Adapter
 
 
@@ -162,3 +163,10 @@ def test_the_epoch_is_chosen_on_the_split_that_is_there_for_it(
     with pytest.raises(Seen):
         run_module.run(make_job(config, progress=False), tmp_path, progress=False)
     assert given == ["train", chooses]
+
+
+def test_labels_of_one_video_cannot_be_shuffled() -> None:
+    own = [np.zeros((3, 1)), np.ones((2, 1))]
+    assert [labels.mean() for labels in shuffled(own, 0)] == [1, 0]
+    with refused("shuffle-too-few"):
+        shuffled(own[:1], 0)

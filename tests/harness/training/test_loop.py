@@ -24,12 +24,13 @@ from harness.runtime.distributed import single_process
 from harness.training import loop, steps
 from harness.training.loop import Trained, train
 from harness.training.score_parts import parts_text, shown_parts
-from tests.harness.batching.test_clips import data
+from harness.training.validation import validation_loss
+from tests.harness.batching.test_clips import Store, data, video
 from tests.support.refusals import refused
 from tests.support.report_runs import track_of, videos_of
 from zoo.api import Answer, Counts, TrackSpec
 from zoo.metrics.scores import Score, merge, score
-from zoo.model.model import AdapterOptions, Model
+from zoo.model.model import AdapterOptions, Batch, Model
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
 
@@ -124,9 +125,9 @@ def test_predictions_of_validation_that_are_not_finite_end_the_training(
 ) -> None:
     """The loss of the epoch was still finite; its last step gave weights that overflow."""
     clips, net, world = data(), model(), single_process(torch.device("cpu"))
-    broken = videos_of(TRACK, [video.name for video in clips.videos])
-    for video in broken:
-        video.values["valence"][:] = np.inf
+    broken = videos_of(TRACK, [one.name for one in clips.videos])
+    for one in broken:
+        one.values["valence"][:] = np.inf
     monkeypatch.setattr(shared_prediction, "answers", lambda *args, **how: iter(broken))
     settings = Train(epochs=2, clip=16, batch=4)
     with refused("validation-not-finite", name="valence", epoch=1):
@@ -136,6 +137,21 @@ def test_predictions_of_validation_that_are_not_finite_end_the_training(
 def test_patience_counts_from_the_first_of_equal_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.5, 0.5, 0.5, 0.9], epochs=5, patience=2)
     assert (found.best_epoch, found.epochs) == (2, 4)
+
+
+def test_patience_ends_a_training_only_where_there_is_a_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = {"epochs": 9, "patience": 1, "validate_every": 3}
+    better = trained(model(), tmp_path / "better", monkeypatch, [0.1, 0.2, 0.3], **every)
+    assert (better.best_epoch, better.epochs) == (9, 9)
+    worse = trained(model(), tmp_path / "worse", monkeypatch, [0.2, 0.1, 0.3], **every)
+    assert (worse.best_epoch, worse.epochs) == (3, 6)
+
+
+def test_a_seed_may_be_a_date(tmp_path: Path) -> None:
+    clips, world = data(), single_process(torch.device("cpu"))
+    settings = Train(epochs=1, clip=16, batch=4)
+    train(model(), clips, None, TRACK, settings, seed=20261201, world=world, folder=tmp_path, progress=False)
+    assert (tmp_path / "history.csv").is_file()
 
 
 def test_the_weights_are_those_of_the_chosen_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +234,24 @@ def test_epochs_that_are_given_are_trained_as_they_are() -> None:
     assert Train().min_steps == 700
     assert Train(epochs=30).min_steps == 0
     assert Train(epochs=30, min_steps=5).min_steps == 5
+
+
+def test_the_loss_of_validation_compares_with_labels_that_are_moved_as_in_training() -> None:
+    times = np.arange(200) / 30
+    labels = np.sin(2 * np.pi * times)[:, None] * [0.5, 0.4]
+    clips = ClipData(None, [video("v0", labels)], ["face"], Store({"v0": np.ones(200, bool)}), {})  # type: ignore[arg-type]
+    moved = clips.delayed(0.5)
+    np.testing.assert_allclose(moved.labels[0][:185], clips.labels[0][15:], atol=1e-6)
+    assert np.isnan(moved.labels[0][185:]).all()
+    assert (clips.useful[0][-1], moved.useful[0][-1]) == (200, 185)
+
+    class Counting(nn.Module):
+        def forward(self, batch: Batch) -> Tensor:
+            return batch.valid
+
+        def loss(self, said: Tensor, batch: Batch) -> tuple[Tensor, None]:
+            return batch.labelled.any(-1).sum(), None
+
+    world = single_process(torch.device("cpu"))
+    settings = Train(clip=200, batch=4, delay=0.5)
+    assert validation_loss(Counting(), clips, settings, world) == 185  # type: ignore[arg-type]

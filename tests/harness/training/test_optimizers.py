@@ -123,3 +123,12 @@ def test_a_plain_average_is_the_mean() -> None:
     expected = [sum(VALUES[: n + 1]) / (n + 1) for n in range(len(VALUES))]
     assert averages(Train(average="swa"), VALUES) == pytest.approx(expected, rel=1e-5)
     assert running_average(nn.Linear(1, 1), Train()) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("score", [0.5, -0.5])
+def test_a_score_that_stays_the_same_lowers_the_rate_whatever_its_sign(score: float) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = make_schedule(optimizer, Train(schedule="plateau", plateau=2, plateau_factor=0.1), 8)
+    for _ in range(4):
+        schedule.step(score)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
