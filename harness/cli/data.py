@@ -74,7 +74,7 @@ def data_boxes(
 ) -> None:
     """Find the person in every frame of the raw videos.
 
-    The streams body, context and pose need it. Run it again to continue after a stop.
+    The streams portrait, body, context and pose need it. Run it again to continue after a stop.
     """
     from harness.cli.commands.data import boxes
 

@@ -154,7 +154,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "hf",
             "plugins.encoders.hf:build",
-            "Any of 29 types of models of transformers, for pictures, clips, sound or words: pip install abaw-zoo[hf].",
+            "Any of 29 types of models of transformers, for pictures, clips, sound or words: uv sync --extra hf.",
             {
                 "layer": api.Option(
                     "auto",
@@ -229,7 +229,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "egemaps",
             "plugins.encoders.egemaps:EGeMaps",
-            "88 voice and prosody features around a frame, by openSMILE: pip install abaw-zoo[opensmile].",
+            "88 voice and prosody features around a frame, by openSMILE: uv sync --extra opensmile.",
             {
                 "window": api.Option(1.0, "seconds of sound around a frame that are analysed, at least 0.1"),
                 "hop": api.Option(0.1, "seconds between windows; frames are interpolated between two"),

@@ -99,6 +99,8 @@ def _options(kind: str, spec: Any) -> str:
         return ""
     rows = []
     for name, option in options.items():
+        if name == "per_frame" and getattr(spec, "kind", "frames") != "frames":
+            continue  # sound has no frames of its own
         choices = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
         rows.append((name, option.kind.__name__, option.default, option.help + choices))
     return "\n\n" + tabulate(

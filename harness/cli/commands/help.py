@@ -29,8 +29,8 @@ one stream:
 
   STREAM[.TAG][=ENCODER[:ARGUMENT]]
 
-STREAM    the input: face, body, context, frame, audio, text, landmarks or
-          pose (`harness list streams`)
+STREAM    the input: face, portrait, body, context, frame, audio, text,
+          landmarks or pose (`harness list streams`)
 .TAG      a name of your own, for a second encoder on the same stream
 ENCODER   the network that turns the stream into features (`harness list
           encoders`); without it, the recipe's (below)
@@ -73,7 +73,7 @@ folder like it:
   groups.csv                         optional: video,group for related videos
 
 A folder with crops is enough for the stream face, one with raw videos for audio
-and frame. The streams body, context and pose also need boxes.
+and frame. The streams portrait, body, context and pose also need boxes.
 
   harness data demo small            write a synthetic set to try things on
   harness data crop RAW --out DIR    make such a folder from raw videos
