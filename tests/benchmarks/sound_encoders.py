@@ -18,6 +18,8 @@ Measured on 2026-11-30, settings of the recipe, three seeds: resemblyzer .493 [.
 random weights, on 2026-12-01, three seeds: the control .221 [.195, .251], .276 less than resemblyzer's .497 [.202, .351];
 its logistic regression .192.
 
+melcnn, on 2026-12-01, the same settings, three seeds: .367 [.310, .429], .126 less than resemblyzer's .493 [.078, .174].
+
 With ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one seed: resemblyzer .475
 [.405, .549]; on two of the three folds, eight actors, melcnn .295 [.252, .343] against resemblyzer's .480: .185 less
 [.104, .265]. Six epochs favour ready-made weights.
