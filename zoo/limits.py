@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.errors import UserError
-from zoo.files import PART_BYTES
+from zoo.files import PART_BYTES, is_plain
 
 FREE = 64 << 20
 """Bytes that any file may declare. Every machine has them, and absent features are zeros, which compress well."""
@@ -94,6 +94,12 @@ def check_picture(file: str | os.PathLike[str], width: int, height: int) -> None
     """
     if width * height > PIXELS:
         raise UserError("memory-picture", file=file, width=width, height=height, limit=PIXELS)
+
+
+def check_plain(name: object) -> None:
+    """Raise UserError if a name or path cannot be written down; see ``zoo.files.is_plain``."""
+    if not is_plain(str(name)):
+        raise UserError("name-unprintable", name=ascii(str(name)))
 
 
 def check_name(file: str | os.PathLike[str], output: str) -> None:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperOption
 
 from harness.cli.help import Help, name_values
 from zoo.errors import UserError
-from zoo.files import is_plain
+from zoo.limits import check_plain
 
 BRANCHES = "use these input branches, comma-separated: STREAM[.TAG][=ENCODER[:ARGUMENT]] (`harness help branches`)"
 SETTINGS = "change any other setting (`harness help settings`); repeatable"
@@ -276,8 +276,8 @@ def _expanded(value: Any, *, checked: bool = True) -> Any:
         return [_expanded(item, checked=checked) for item in value]
     if not isinstance(value, Path):
         return value
-    if checked and not is_plain(str(value)):
-        raise UserError("name-unprintable", name=ascii(str(value)))
+    if checked:
+        check_plain(value)
     try:
         return value.expanduser()
     except RuntimeError:  # ~nobody

@@ -11,7 +11,8 @@ from harness.data.affwild2.folder_layout import kind_of_file, leads_up
 from harness.data.decoding.containers import DOCUMENT
 from harness.predicting.marks import CONTAINERS, is_overlay
 from zoo.errors import UserError
-from zoo.files import is_plain, name_key, reason_of
+from zoo.files import name_key, reason_of
+from zoo.limits import check_plain
 
 CAMERA_DIGITS = 4  # a longer number is not that of a camera
 READABLE = ("video", "still image", "sound")
@@ -81,7 +82,7 @@ def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
     """
     runs = [path for path in inputs if is_run(path) or os.path.isfile(path / "config.toml")]
     for path in runs:
-        _check_plain(path)
+        check_plain(path)
     if len(runs) > 1:
         raise UserError("predict-model-twice", first=runs[0], second=runs[1])
     return [path for path in inputs if path not in runs], runs[0] if runs else None
@@ -96,7 +97,7 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
     names: dict[str, Path] = {}
     for path in named:
         try:
-            _check_plain(path)
+            check_plain(path)
             if str(path).isdecimal() and not os.path.exists(path):  # false for a name that is too long
                 number = _camera(str(path))
                 if number not in found.cameras:
@@ -125,16 +126,11 @@ def _camera(number: str) -> int:
 
 
 def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
-    _check_plain(file.path)
+    check_plain(file.path)
     name = name_key(file.path.stem)
     if not _is_taken(name, file.path, names):
         _take(name, file.path, names)
         found.files.append(file)
-
-
-def _check_plain(path: Path) -> None:
-    if not is_plain(str(path)):
-        raise UserError("name-unprintable", name=ascii(str(path)))
 
 
 def _take(name: str, path: Path, names: dict[str, Path]) -> None:

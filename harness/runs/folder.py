@@ -9,7 +9,8 @@ from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
 from harness.runs.splits import split_name
 from zoo.errors import UserError
-from zoo.files import is_plain, reason_of
+from zoo.files import reason_of
+from zoo.limits import check_plain
 
 
 def has_folds(config: RunConfig) -> bool:
@@ -51,8 +52,7 @@ def check_name(out: Path, name: str | None) -> None:
         return
     if not name or Path(name).name != name or name.startswith("."):
         raise UserError("run-name-invalid", name=name, out=out)
-    if not is_plain(name):
-        raise UserError("name-unprintable", name=ascii(name))
+    check_plain(name)
     if (out / name).exists():
         raise UserError("run-name-taken", name=name, out=out, file=out / name)
 
