@@ -247,6 +247,11 @@ def _encode(text: Any, _encoding: Any = "") -> bytes:
     return text.encode("latin1") if isinstance(text, str) else b""
 
 
+def _no_bytes(*arguments: Any) -> bytes | Record:
+    """Return what old protocols write for no bytes at all, the numbers of an empty array."""
+    return Record("builtins.bytes") if arguments else b""
+
+
 CALLED: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -258,6 +263,7 @@ CALLED: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "collections.defaultdict": lambda *_: {},
     "_codecs.encode": _encode,
+    **{f"{module}.bytes": _no_bytes for module in ("builtins", "__builtin__")},
     "numpy.dtype": lambda code, *_: Kind(str(code)),
     **{f"{core}._reconstruct": lambda *_: Array() for core in _CORES},
     **{f"{module}.{name}": _set for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},

@@ -28,7 +28,7 @@ from zoo.weights.safe_unpickler import PickleReader, RefusedError
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 
-VERSION = 2  # raise it if the same file gives other tensors or names
+VERSION = 3  # raise it if the same file gives other tensors or names
 DTYPES = {
     "Double": torch.float64,
     "Float": torch.float32,
@@ -85,7 +85,8 @@ class Content:
         return self._once(array, lambda: _of_numpy(array))
 
     def _tensor(self, stored: Stored) -> Tensor:
-        return self._numbers(stored.storage).as_strided(stored.shape, stored.stride, stored.offset)
+        numbers = self._numbers(stored.storage)  # those of a view begin inside the whole
+        return numbers.as_strided(stored.shape, stored.stride, numbers.storage_offset() + stored.offset)
 
     def _numbers(self, storage: Storage) -> Tensor:
         """Return a storage (count,), mapped from the file, or copied if not aligned to the size of its numbers."""

@@ -274,3 +274,46 @@ def test_folders_that_an_archive_doubles_are_found(copy, made, tmp_path):
     table = affectnet.read(root)
     assert table.path(0).is_file()
     assert len(table) == len(affectnet.read(made["csv"]))
+
+
+@pytest.mark.parametrize(
+    ("form", "gone", "wanted"),
+    [
+        ("basic", "basic/Image", "basic/Image/aligned"),
+        ("npy", "train_set/images", "train_set/images"),
+        ("npy", "val_set/annotations", "val_set/annotations"),
+        ("csv", IMAGES, IMAGES),
+    ],
+)
+def test_labels_without_pictures_and_the_reverse_name_what_is_missing(copy, form, gone, wanted):
+    root = copy(form)
+    shutil.rmtree(root / gone)
+    with refused("corpus-folder", root=root, wanted=Part(wanted)):
+        (rafdb if form == "basic" else affectnet).read(root)
+
+
+def test_labels_of_which_none_is_whole_are_named(copy):
+    root = copy("npy")
+    for place in (root / "train_set" / "annotations").glob("*_val.npy"):
+        place.unlink()
+    with refused("corpus-folder", root=root / "train_set" / "annotations", wanted="0_exp.npy"):
+        affectnet.read(root, partial=True)
+
+
+def test_a_label_of_a_newer_format_is_named(copy):
+    root = copy("npy")
+    place = root / "train_set" / "annotations" / "6_exp.npy"
+    with place.open("wb") as file:
+        np.lib.format.write_array(file, np.array(3.0), version=(2, 0))
+    with refused("corpus-unreadable", file=Part("6_exp.npy")):
+        affectnet.read(root)
+
+
+def test_a_list_of_rafdb_may_end_in_empty_lines_and_may_not_be_empty(copy, made):
+    root = copy("basic")
+    place = root / "basic" / rafdb.LIST
+    place.write_bytes(place.read_bytes() + b"\n  \n\n")
+    np.testing.assert_array_equal(rafdb.read(root).files, rafdb.read(made["basic"]).files)
+    place.write_bytes(b"\n")
+    with refused("corpus-unreadable", file=place, reason="it is empty"):
+        rafdb.read(root)

@@ -131,3 +131,8 @@ def test_the_box_of_a_real_frame(net, real):
     assert 180 < box[0] < 290
     np.testing.assert_allclose(box[1:], [0, 640, 360], atol=25)
     assert net.person_box(np.full_like(frame, 90), face, person) is None
+
+
+def test_a_place_of_a_pixel_or_less_holds_nobody(net):
+    frame = np.zeros((64, 64, 3), np.uint8)
+    assert net.person_box(frame, np.array([9.0, 9.0, 9.5, 9.5]), np.array([9.0, 0.0, 10.0, 64.0])) is None

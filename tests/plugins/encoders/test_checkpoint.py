@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from plugins.encoders import checkpoint, encoders
-from plugins.encoders.checkpoint import Checkpoint, passport
+from plugins.encoders.checkpoint import Checkpoint, own_scores, passport
 from tests.support.refusals import refused
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load as registry
@@ -242,3 +242,15 @@ def test_prefixes_are_taken_off_only_where_it_helps():
     own = {"encoder.conv.weight": torch.ones(1), "conv.weight": torch.ones(1)}
     assert checkpoint.best_prefix(own, own) == ""
     assert checkpoint.best_prefix({"model.conv.weight": torch.ones(1), "x": torch.ones(1)}, own) == "model."
+
+
+def test_without_classes_it_predicts_nothing_by_itself(tmp_path):
+    encoder = Checkpoint("face", str(put(tmp_path / "net.pth", affectnet())), model=NET)
+    with refused("plugin-error", match="name the classes of its last layer"):
+        encoder.scores(torch.zeros(1, encoder.dim))
+
+
+def test_valence_and_arousal_are_the_last_of_the_named_classes():
+    assert own_scores("face", None, ("happy", "sad", "Valence", "arousal")).values == ("valence", "arousal")
+    with refused("plugin-error", match="valence and arousal must come last, got valence, happy"):
+        own_scores("face", None, ("valence", "happy"))

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from plugins.encoders._feature_manifest import read_manifest
+from plugins.encoders._run_predictions import RunPredictions
 from plugins.encoders.ready_features import FeatureReader, ReadyFeatures, between
 from tests.support.refusals import refused
 from zoo.readers import Source
@@ -223,6 +224,7 @@ def test_two_files_of_a_video_are_named(tmp_path):
         ({"trained_on": [1]}, "must be a list"),
         ({"missing": "skip"}, "missing = 'skip'"),
         ({"file": "features.npy"}, "must hold {video}"),
+        ({"file": "../{video}.npy"}, "must lie in the folder of features.toml"),
         ({"file": "{video}.mat"}, r"end in \.npy"),
         ({"rates": 25}, "unknown key 'rates': did you mean 'rate'"),
     ],
@@ -283,3 +285,11 @@ def test_an_older_key_works_with_a_warning(tmp_path):
     manifest(tmp_path, saw=["AffectNet"])
     with pytest.warns(UserWarning, match="'saw' is now called 'trained_on'"):
         assert read_manifest(tmp_path).trained_on == ("AffectNet",)
+
+
+def test_a_run_without_predictions_of_folds_is_no_source(tmp_path):
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "record.json").write_text("{}")
+    (tmp_path / "predictions" / "cv0.post.parquet").write_bytes(b"")
+    with refused("plugin-error", match="no predictions of folds; train it with --folds"):
+        RunPredictions(tmp_path)

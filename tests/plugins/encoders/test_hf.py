@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -233,6 +235,19 @@ def test_the_end_of_the_sound_is_masked_as_the_model_was_trained(models: Models)
 
 
 @torch.no_grad()
+def test_a_model_that_takes_sound_as_it_is_gets_it_so(models: Models, tmp_path: Path) -> None:
+    """Its preprocessing says ``do_normalize`` is false."""
+    folder = Path(shutil.copytree(models("hubert")[0], tmp_path / "plain"))
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "do_normalize": False}))
+    encoder = hf.build("audio", str(folder), window=1.0, layer="last")
+    load_pretrained(encoder, hf.passport("audio", str(folder), window=1.0, layer="last"))
+    sound = 0.3 + 0.1 * torch.randn(1, 16_000)
+    got, heard = encoder.eval().encode(sound, torch.ones_like(sound, dtype=torch.bool))
+    close(got[heard], base(models("hubert")[1])(sound).last_hidden_state[0])
+
+
+@torch.no_grad()
 def test_whisper_gets_its_own_spectrogram_of_a_full_window(models: Models) -> None:
     encoder, model = loaded(models, "whisper", layer="last")
     sound = 0.1 * torch.randn(1, 32_000)  # the tiny one's 30 s are 2 s
@@ -270,6 +285,10 @@ def test_clap_hears_a_window_around_the_frame(models: Models) -> None:
     expected = model.audio_model(given["input_features"], is_longer=torch.zeros(1, 1, dtype=torch.bool)).pooler_output
     got = encoder(sound, torch.ones_like(sound, dtype=torch.bool), torch.tensor([[3.0]]))
     close(got[0], expected)
+    encoder.net = None  # where no frame hears anything, the network does not run
+    silent = encoder(sound, torch.zeros_like(sound, dtype=torch.bool), torch.tensor([[3.0]]))
+    assert silent.shape == (1, 1, encoder.dim)
+    assert not silent.any()
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

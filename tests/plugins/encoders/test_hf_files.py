@@ -421,6 +421,9 @@ def test_models_that_do_not_fit_are_refused(copy) -> None:
     (folder / CONFIG).write_text("{")
     with refused("plugin-error", match="not a JSON file"):
         slot(str(folder))
+    (folder / CONFIG).write_text("[]")
+    with refused("plugin-error", match="must hold an object, got a list"):
+        slot(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -477,6 +480,7 @@ def test_pickled_weights_are_refused_and_can_be_converted(copy) -> None:
         ("vit", {"pool": "pooler"}, "it has no pooler"),
         ("vit", {"window": 3.0}, "option 'window' has no effect on a model of type 'vit'"),
         ("siglip", {"pool": "cls"}, "it has no class token"),
+        ("vit", {"pool": "last"}, "the last token is for text"),
         ("clip", {"pool": "pooler", "layer": "1"}, "its pooler is after the last layer"),
         ("convnextv2", {"layer": "1"}, "stages instead of layers"),
         ("videomae", {"stride": 0}, "stride must be at least 1"),

@@ -93,3 +93,8 @@ def test_silence_is_not_made_loud(net):
     hiss = (1e-5 * np.random.default_rng(0).standard_normal(2 * RATE)).astype(np.float32)
     silent = hear(net, np.zeros(2 * RATE, np.float32), [1.5])
     torch.testing.assert_close(hear(net, hiss, [1.5]), silent, rtol=0, atol=0.05)
+
+
+def test_a_video_without_sound_costs_nothing(net, monkeypatch):
+    monkeypatch.setattr(net, "mel", lambda _: pytest.fail("no frame wants the sound"))
+    assert not hear(net, np.zeros(0, np.float32), [0.1, 0.2], first=RATE).any()

@@ -136,3 +136,9 @@ def test_predicted_classes_are_those_of_the_biased_logarithms():
     np.testing.assert_allclose(done.sum(1), 1)
     zero = np.array([[1.0, 0, 0, 0, 0, 0]])
     np.testing.assert_array_equal(post.apply(video(zero, np.zeros(1))).values["expression"], zero)
+
+
+def test_given_biases_are_not_fitted():
+    post = ClassBias(answer(2), bias={"expression": [0.0, 1.5]})
+    post.fit([video(np.full((4, 2), 0.5), np.array([0.0, 0.0, 0.0, 1.0]))], lambda videos: pytest.fail("it is fixed"))
+    np.testing.assert_array_equal(post.bias["expression"], [0.0, 1.5])

@@ -111,3 +111,10 @@ def test_what_cannot_be_is_refused() -> None:
             EncoderGate((EXPRESSION,), **options)
     with refused("option-too-small", name="width"):
         EncoderGate((EXPRESSION,), width=-1.0)
+
+
+def test_a_frame_is_final_once_its_window_has_ended() -> None:
+    v = video()
+    assert EncoderGate((EXPRESSION,), "face", 0.5, 0.0).settled(v) == len(v.times)
+    done = EncoderGate((EXPRESSION,), "face", 0.5, 0.8).settled(v)
+    assert v.times[done - 1] + 0.4 < v.times[-1] <= v.times[done] + 0.4 + 1e-6

