@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,7 +80,7 @@ class FinalRows:
     def __init__(self, chain: Chain, follower: Follower, number: int, faces: Faces) -> None:
         self.chain, self.follower, self.number, self.faces = chain, follower, number, faces
         self.done = 0
-        self._given: list[VideoAnswers] = []
+        self._given: list[Mapping[str, np.ndarray]] = []  # the values that were passed on
         self._resume = 0.0
 
     def __call__(self, raw: VideoAnswers) -> None:
@@ -111,14 +111,15 @@ class FinalRows:
         stop = self.done + len(face)
         if stop > self.done:
             part = video.part(self.done, stop)
-            self._given.append(part)
+            # Copies: a view would keep the arrays of the whole video up to here in memory, every time.
+            self._given.append({name: values.copy() for name, values in part.values.items()})
             self.follower.rows(Person(self.number, face, score, part), self.done)
             self.done = stop
 
     def finish(self, person: Person) -> bool:
         """Pass on the rest of the person's rows; return False, and pass on nothing, if a row passed on has changed."""
         for name, final in person.predictions.values.items():
-            given = [part.values[name] for part in self._given]
+            given = [part[name] for part in self._given]
             if given and not np.array_equal(np.concatenate(given), final[: self.done]):
                 return False
         if self.done < len(person.score):

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+import harness
 from harness.data.affwild2.build import index_videos
 from harness.data.decoding.video import probe, read_frames
 from harness.data.preprocessing.crop import crop_folder
@@ -37,6 +38,8 @@ TUNED = (
     "context",
     *QUICK,
 )
+PEOPLE = ("--encoders", "face,portrait,body", "--fusion", "late", *QUICK)
+TUNED_FACE = ("--encoders", "face,body", "--fusion", "concat", "--finetune", "face", *QUICK)
 
 
 def by_folder(
@@ -122,6 +125,28 @@ def test_real_videos(  # type: ignore[no-untyped-def]
         for name, expected in values.items():
             np.testing.assert_array_equal(person.predictions.values[name], expected)
     assert not np.array_equal(sides[0]["expression"], sides[1]["expression"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [PEOPLE, TUNED_FACE])
+def test_frames_as_they_come_end_where_the_video_ends(  # type: ignore[no-untyped-def]
+    program, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[object, ...]
+) -> None:
+    """The last frame of a clip that is no longer than the network's sees the same frames and sound both ways."""
+    run = harness.load(program.kept("--track", "expr", *settings))
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    one, other = sorted((real / "videos").glob("01-*.mp4"))[:2]
+    side_by_side(one, other, tmp_path / "both.mp4", 24)
+    whole = run.predict(tmp_path / "both.mp4").iloc[-1]
+    predictor = run.predictor(rate=25)
+    rows = [predictor(frame) for frame in read_frames(tmp_path / "both.mp4")]
+    assert len(rows) == 24 <= predictor.length
+    assert rows[-1]["present_face"]
+    for name in rows[-1].keys() & set(whole.index):
+        if isinstance(whole[name], str):
+            assert rows[-1][name] == whole[name]
+        else:
+            assert rows[-1][name] == pytest.approx(whole[name], abs=1e-5), name
 
 
 @pytest.mark.slow
