@@ -56,23 +56,23 @@ class Plain:
         loss.backward()
 
 
-def model() -> Model:
+def model(name: str = "vit_tiny_patch16_224", size: int = 112, dim: int = 192) -> Model:
     torch.manual_seed(0)
     plan = make_plan(
         load(),
-        encoders="face=timm:vit_tiny_patch16_224",
+        encoders=f"face=timm:{name}",
         fusion="concat",
         head="gru",
         answers=ANSWERS,
-        options={"encoder.face.size": 112, "encoder.face.pretrained": False},
+        options={"encoder.face.size": size, "encoder.face.pretrained": False},
     )
-    return Model(plan, {"face": 192}, (Counts(9, (1,) * 20),) * 2, AdapterOptions("none", 32, 32, 0.3))
+    return Model(plan, {"face": dim}, (Counts(9, (1,) * 20),) * 2, AdapterOptions("none", 32, 32, 0.3))
 
 
-def batch() -> Batch:
-    on = torch.ones(CLIPS, FRAMES, dtype=torch.bool)
-    frames = torch.randint(0, 256, (CLIPS, FRAMES, 112, 112, 3), dtype=torch.uint8)
-    target = torch.rand(CLIPS, FRAMES, 2)
+def batch(clips: int = CLIPS, length: int = FRAMES, size: int = 112) -> Batch:
+    on = torch.ones(clips, length, dtype=torch.bool)
+    frames = torch.randint(0, 256, (clips, length, size, size, 3), dtype=torch.uint8)
+    target = torch.rand(clips, length, 2)
     return Batch({}, {"face": {"frames": frames}}, {"face": on}, on, target, on.unsqueeze(-1).expand(-1, -1, 2))
 
 
