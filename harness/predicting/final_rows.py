@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from hashlib import blake2b
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class FinalRows:
     def __init__(self, chain: Chain, follower: Follower, number: int, faces: Faces) -> None:
         self.chain, self.follower, self.number, self.faces = chain, follower, number, faces
         self.done = 0
-        self._given: list[Mapping[str, np.ndarray]] = []  # the values that were passed on
+        self._given: dict[str, Any] = {}  # digests of the values that were passed on
         self._resume = 0.0
 
     def __call__(self, raw: VideoAnswers) -> None:
@@ -111,16 +112,17 @@ class FinalRows:
         stop = self.done + len(face)
         if stop > self.done:
             part = video.part(self.done, stop)
-            # Copies: a view would keep the arrays of the whole video up to here in memory, every time.
-            self._given.append({name: values.copy() for name, values in part.values.items()})
+            # No values are kept: a part is a view, which keeps the arrays of the whole video up to here.
+            for name, values in part.values.items():
+                self._given.setdefault(name, blake2b()).update(np.ascontiguousarray(values).data)
             self.follower.rows(Person(self.number, face, score, part), self.done)
             self.done = stop
 
     def finish(self, person: Person) -> bool:
         """Pass on the rest of the person's rows; return False, and pass on nothing, if a row passed on has changed."""
-        for name, final in person.predictions.values.items():
-            given = [part[name] for part in self._given]
-            if given and not np.array_equal(np.concatenate(given), final[: self.done]):
+        for name, given in self._given.items():
+            final = np.ascontiguousarray(person.predictions.values[name][: self.done])
+            if blake2b(final.data).digest() != given.digest():
                 return False
         if self.done < len(person.score):
             self.follower.rows(person.part(self.done, len(person.score)), self.done)

@@ -103,7 +103,7 @@ class VideoScan:
         self.found = 0  # frames searched for faces so far
         self.needs_crops = any("crops" in want.needs for want in wanted)
         self.needs_boxes = any("boxes" in want.needs for want in wanted)
-        self._boxes = array("d")  # four numbers and a score of the chosen face of each frame, NaN for none
+        self._boxes = array("f")  # four numbers and a score of the chosen face of each frame, NaN for none
         self.posed = Posed() if self.needs_boxes and finder.people is not None else None  # counts of the rows
         self._points = array("d")  # five landmarks a face, of all faces
         self._first = array("q")  # index of each frame's first face among all faces

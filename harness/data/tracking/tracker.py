@@ -105,10 +105,10 @@ class Tracker:
 class _Path:
     """A track while it grows."""
 
-    frames: array[int] = field(default_factory=lambda: array("q"))  # arrays, because a video may have a million faces
-    faces: array[int] = field(default_factory=lambda: array("q"))
-    boxes: array[float] = field(default_factory=lambda: array("d"))  # four per face
-    scores: array[float] = field(default_factory=lambda: array("d"))
+    frames: array[int] = field(default_factory=lambda: array("i"))  # arrays, because a video may have a million faces
+    faces: array[int] = field(default_factory=lambda: array("i"))
+    boxes: array[float] = field(default_factory=lambda: array("f"))  # four per face
+    scores: array[float] = field(default_factory=lambda: array("f"))
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
     last: np.ndarray = field(default_factory=lambda: np.zeros(4))
     weight: float = 0.0  # Track.weight so far
