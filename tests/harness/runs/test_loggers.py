@@ -7,10 +7,13 @@ import importlib.util
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from harness.training.loggers import Loggers
 from plugins.loggers.csv_files import CsvFiles
+from plugins.loggers.tensorboard import TensorBoard
 from tests.support.program import read_record
 from zoo.api import LoggerSpec
 from zoo.registry.plan import Block
@@ -185,3 +188,35 @@ def test_mlflow_has_a_run_in_a_local_file(program, tmp_path: Path) -> None:  # t
     assert found.data.params["train.epochs"] == "2"
     record = Path(found.info.artifact_uri.removeprefix("file://")) / "record.json"
     assert json.loads(record.read_text())["result"] == read_record(run)["result"]
+
+
+def test_tensorboard_shows_the_pictures_of_the_report(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    one = TensorBoard(tmp_path, 0, figures=True)
+    shown = np.full((4, 6, 3), (255, 0, 10), np.uint8)  # RGB
+    cv2.imwrite(str(tmp_path / "scores.png"), shown[..., ::-1])
+    one.figure("scores", tmp_path / "scores.png")
+    (tmp_path / "none.png").write_text("no picture")
+    with pytest.raises(OSError, match=r"none\.png: cannot be read"):
+        one.figure("none", tmp_path / "none.png")
+    one.close()
+    read = accumulator.EventAccumulator(str(tmp_path / "events")).Reload()
+    assert read.Tags()["images"] == ["report/scores"]
+    (image,) = read.Images("report/scores")
+    found = cv2.imdecode(np.frombuffer(image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(found, shown)
+
+
+@pytest.mark.slow
+def test_mlflow_writes_many_values_before_the_end(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow.tracking", reason="extra mlflow is not installed")
+    pytest.importorskip("sqlalchemy")
+    from plugins.loggers.mlflow_store import BATCH, MlflowStore
+
+    (tmp_path / "r").mkdir()
+    one = MlflowStore(tmp_path / "r", 0)
+    for step in range(BATCH + 3):
+        one.scalars({"loss": float(step)}, step)
+    assert len(one.waiting) == 3
+    curve = one.client.get_metric_history(one.run, "loss")
+    assert sorted(point.value for point in curve) == [float(step) for step in range(BATCH)]

@@ -127,6 +127,17 @@ def test_passports_name_address_digest_and_data(name, digest, end, saw):
     assert passport.license == {"resnet18.tv_in1k": "bsd-3-clause"}.get(name, "apache-2.0")
 
 
+def test_a_model_that_timm_cannot_configure_has_no_weights_and_a_tag_names_those_that_are_there(monkeypatch):
+    def fail(name):
+        raise RuntimeError(name)
+
+    assert tm.timm.list_pretrained("resnet18.*")
+    monkeypatch.setattr(tm.timm, "get_pretrained_cfg", fail)
+    assert tm.TimmEncoder("face", "resnet18").input.size == 112
+    with refused("plugin-error", match=r"no weights 'resnet18\.none'; it has .*resnet18\.a1_in1k"):
+        tm.passport("face", "resnet18.none")
+
+
 def test_a_model_without_published_weights_says_how_a_users_file_is_read(tmp_path):
     """As for the others, without the classifier and under the encoder's names; --set encoder.face.weights=FILE."""
     torch.manual_seed(0)
