@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -85,15 +86,18 @@ def _finished(folder: Path) -> bool:
 def report_failures(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
     """Record a failure that its process could not write because it died.
 
-    The record of a run that another process works on is left alone.
+    The record of a run is left alone if another process works on it or on one of its members.
     """
     if not isinstance(outcome, Failure):
         return
     if outcome.trace:
         log.warning("%s\n%s", folder, outcome.trace)
     assert entry.job is not None
+    members = entry.units() if folder == entry.folder else ()
     try:
-        with run_lock(folder):
+        with ExitStack() as locks:
+            for place in dict.fromkeys([folder, *members]):
+                locks.enter_context(run_lock(place))
             record = record_of(folder)
             if record is None or record.status not in ("failed", "interrupted", "done"):
                 result = record.result if record else identity(entry.job)

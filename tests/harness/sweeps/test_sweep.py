@@ -17,10 +17,11 @@ from harness.runtime.launchers import Failure
 from harness.sweeps.entries import claim_runs, plan_entries
 from harness.sweeps.grid import configurations, grid
 from harness.sweeps.run import Progress, report_failures
-from harness.sweeps.worker import Done
+from harness.sweeps.worker import Done, combine_members
 from leaderboards.record import Record
 from tests.support.in_turn import InTurn
 from tests.support.refusals import Part, refused
+from zoo.errors import UserError
 
 Read = Callable[[Path], dict[str, Any]]
 
@@ -192,6 +193,23 @@ def test_a_failure_is_put_into_a_record_that_nobody_is_at(
     report_failures(entry.folder, entry, Failure("the process died"))
     assert record(entry.folder)["status"] == left
     assert (record(entry.folder)["reason"] == "the process died") == (status == "running")
+
+
+def test_members_that_another_sweep_trains_are_its_to_combine(program, tmp_path: Path, record: Read) -> None:
+    ground = prepare_shared(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
+    config = configurations("demo", {"data_dir": str(program.demo)}, [], grid("face", "concat", "gru"))
+    (entry,) = plan_entries(config, 2, ground, tmp_path)
+    claim_runs([entry], ground, tmp_path)
+    assert [folder.name for folder in entry.units()] == ["seed-0", "seed-1"]
+    with run_lock(entry.folder / "seed-0"):
+        with pytest.raises(UserError, match="seed-0: another process is at work on this run"):
+            combine_members(entry.folder)
+        report_failures(entry.folder, entry, Failure("it waits for seed-0"))
+    assert "another process is at work on this run" in entry.reason
+    assert not (entry.folder / "record.json").exists()
+    with refused("sweep-run-failed", what="seed 0", reason="it was not finished"):
+        combine_members(entry.folder)
+    assert record(entry.folder)["status"] == "failed"
 
 
 @pytest.mark.slow
