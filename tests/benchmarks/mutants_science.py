@@ -229,8 +229,8 @@ ORDER = (
     Mutant(
         "frames-unsorted",
         "harness/data/decoding/time_line.py",
-        "return Packets(sorted(set(survey.stamps)),",
-        "return Packets(sorted(set(survey.stamps), key=lambda stamp: stamp % 7),",
+        'array("q", sorted(set(survey.stamps)))',
+        'array("q", sorted(set(survey.stamps), key=lambda stamp: stamp % 7))',
         ("tests/harness/data/decoding/test_video.py::test_every_frame_once_in_order_at_its_time",),
         "frames of a video out of their order in time",
     ),
