@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.data.tracking.face_tracks import choose, is_main, people_in
-from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.person_boxes import faces_of
 from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import NOBODY, Track
 from harness.predicting.final_rows import FinalRows, Follower, Nobody, Person
@@ -147,10 +147,10 @@ def _known(
 ) -> Person:
     """Return a person whose track is known. ``before``: the people whose rows the follower has already."""
     number = len(before) + 1
-    boxes = boxes_of(track, scan.info, "")
+    face, score = faces_of(track, scan.info.n_frames)
 
     def faces(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        return boxes.face[start:stop], boxes.score[start:stop]
+        return face[start:stop], score[start:stop]
 
     final = FinalRows(model.chain, follower, number, faces)
     with live(scan, model, partial(scan.of, track), tick) as video:
@@ -184,5 +184,4 @@ def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick:
 def _of(number: int, track: Track, predictions: VideoAnswers, scan: VideoScan) -> Person:
     if not any(mask.any() for mask in predictions.present.values()):
         raise UserError("predict-nothing-seen", file=scan.media.path, names=", ".join(predictions.present))
-    boxes = boxes_of(track, scan.info, "")
-    return Person(number, boxes.face, boxes.score, predictions)
+    return Person(number, *faces_of(track, scan.info.n_frames), predictions)

@@ -21,7 +21,7 @@ from harness.data.decoding.frames import frame_size
 from harness.data.preprocessing.alignment import face_jpeg
 from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
 from harness.data.tracking.detection import FaceFinder, in_frames
-from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.person_boxes import faces_of
 from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import Track
 from harness.predicting.media import Media
@@ -227,7 +227,7 @@ class VideoScan:
 
     def of(self, track: Track) -> Iterator[Row]:
         """Yield the pictures of a known person, one row a frame; decodes the video once more."""
-        face = boxes_of(track, self.info, "").face
+        face, _ = faces_of(track, self.info.n_frames)
         boxes = faces_and_people(face, self.info.width, self.info.height, max_gap=self._gap)
         faces = dict(zip(track.frames.tolist(), track.faces.tolist(), strict=True))
         kinds: list[Size | None] = list(dict.fromkeys(want.kind for want in self.wanted if want.uses_video))

@@ -256,6 +256,13 @@ def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder:
         write_boxes(folder / f"{name}.parquet", replace(boxes, content=content))
 
 
+def faces_of(track: Track, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the face boxes (n_frames, 4) and scores (n_frames,) of one person, float32; NaN without a face."""
+    face, score = np.full((n_frames, 4), np.nan, np.float32), np.full(n_frames, np.nan, np.float32)
+    face[track.frames], score[track.frames] = track.boxes, track.scores
+    return face, score
+
+
 def boxes_of(track: Track, info: VideoInfo, detector: str, people: PosedPeople | None = None) -> Boxes:
     """Return the boxes of one person of a video.
 
@@ -265,9 +272,7 @@ def boxes_of(track: Track, info: VideoInfo, detector: str, people: PosedPeople |
         detector: The label of the detector that found the faces.
         people: Finds person boxes by pose, for which the video is decoded; None: body proportions.
     """
-    face = np.full((info.n_frames, 4), np.nan, np.float32)
-    score = np.full(info.n_frames, np.nan, np.float32)
-    face[track.frames], score[track.frames] = track.boxes, track.scores
+    face, score = faces_of(track, info.n_frames)
     both = faces_and_people(face, info.width, info.height, max_gap=in_frames(info, GAP_SECONDS))
     if people is None:
         return Boxes(face, both[:, 4:], score, detector, info.reading)
