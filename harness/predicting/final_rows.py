@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class FinalRows:
     def __init__(self, chain: Chain, follower: Follower, number: int, faces: Faces) -> None:
         self.chain, self.follower, self.number, self.faces = chain, follower, number, faces
         self.done = 0
-        self._given: dict[str, Any] = {}  # digests of the values that were passed on
+        self._given: dict[str, blake2b] = {}  # digests of the values that were passed on
         self._resume = 0.0
 
     def __call__(self, raw: VideoAnswers) -> None:

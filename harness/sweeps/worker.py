@@ -39,10 +39,9 @@ def combine_members(folder: Path) -> Done:
     job, n = _job(folder), seeds_of(folder)
     with run_lock(folder):
         for name in member_jobs(job, n):
-            member = record_of(folder / name)
+            with run_lock(folder / name):  # raises UserError if another sweep trains it: that one will combine them
+                member = record_of(folder / name)
             if member is None or member.status != "done":
-                with run_lock(folder / name):  # raises UserError if another sweep trains it: that one will combine them
-                    pass
                 reason = member.reason if member and member.reason else "it was not finished"
                 with record_run(Record(folder.name, "running", result=identity(job)), folder):
                     raise UserError("sweep-run-failed", what=name.replace("-", " "), reason=reason)
